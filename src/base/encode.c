@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/base.h"
+
+static const char base64_alphabet[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+enum err base64_add(struct buf *out, struct str octets)
+{
+	const unsigned char *in = (const unsigned char *)octets.at;
+	size_t left = octets.len;
+	char *at;
+
+	if (buf_reserve(out, (octets.len + 2) / 3 * 4))
+		return ERR_LIMIT;
+	at = out->at + out->len;
+	for (; left > 0; in += 3, at += 4) {
+		unsigned bits = (unsigned)in[0] << 16 | (left > 1 ? (unsigned)in[1] << 8 : 0) |
+				(left > 2 ? in[2] : 0);
+
+		at[0] = base64_alphabet[bits >> 18];
+		at[1] = base64_alphabet[bits >> 12 & 63];
+		at[2] = left > 1 ? base64_alphabet[bits >> 6 & 63] : '=';
+		at[3] = left > 2 ? base64_alphabet[bits & 63] : '=';
+		left -= left < 3 ? left : 3;
+	}
+	out->len += (octets.len + 2) / 3 * 4;
+	return OK;
+}
+
+static int base64_value(unsigned char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+bool base64_take(struct arena *arena, struct str text, struct str *out)
+{
+	size_t pads = text.len >= 4 ? (text.at[text.len - 1] == '=') +
+					      (size_t)(text.at[text.len - 2] == '=')
+				    : 0;
+	char *octets = arena_take(arena, text.len / 4 * 3 + 1);
+	size_t len = 0;
+	unsigned bits = 0;
+
+	if (text.len % 4 != 0 || (pads == 2 && text.at[text.len - 1] != '='))
+		return false;
+	if (pads == 1 && text.at[text.len - 1] != '=')
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		bool is_pad = i >= text.len - pads;
+		int value = is_pad ? 0 : base64_value((unsigned char)text.at[i]);
+
+		if (value < 0)
+			return false;
+		bits = bits << 6 | (unsigned)value;
+		if (i % 4 != 3)
+			continue;
+		octets[len++] = (char)(bits >> 16);
+		octets[len++] = (char)(bits >> 8);
+		octets[len++] = (char)bits;
+		bits = 0;
+	}
+	for (size_t i = 0; i < pads; i++)
+		if (octets[--len] != 0) /* rfc4648 3.5: stray bits name the same octets twice */
+			return false;
+	*out = (struct str){ octets, len };
+	return true;
+}
+
+enum err hex_add(struct buf *out, struct str octets)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	if (buf_reserve(out, octets.len * 2))
+		return ERR_LIMIT;
+	for (size_t i = 0; i < octets.len; i++) {
+		out->at[out->len++] = digits[(unsigned char)octets.at[i] >> 4];
+		out->at[out->len++] = digits[(unsigned char)octets.at[i] & 15];
+	}
+	return OK;
+}
+
+/* The octets of the character that starts s, at most 4; 0 when they are no UTF-8. */
+static size_t character_length(struct str s)
+{
+	for (size_t len = 1; len <= 4 && len <= s.len; len++)
+		if (str_is_utf8(str_first(s, len)))
+			return len;
+	return 0;
+}
+
+enum err json_add_string(struct buf *out, struct str s)
+{
+	buf_add_char(out, '"');
+	while (s.len) {
+		unsigned char c = (unsigned char)s.at[0];
+		size_t len = character_length(s);
+
+		if (len == 0)
+			buf_add_c(out, "\xEF\xBF\xBD");
+		else if (c == '"' || c == '\\')
+			buf_print(out, "\\%c", c);
+		else if (c < 0x20 || c == 0x7F)
+			buf_print(out, "\\u%04x", c);
+		else
+			buf_add(out, str_first(s, len));
+		s = str_from(s, len ? len : 1);
+	}
+	buf_add_char(out, '"');
+	return out->failed ? ERR_LIMIT : OK;
+}
+
+enum err escape_add(struct buf *out, struct str s)
+{
+	while (s.len) {
+		unsigned char c = (unsigned char)s.at[0];
+		size_t len = character_length(s);
+
+		if (c == '\r' || c == '\n' || c == '\t')
+			buf_add_c(out, c == '\r' ? "\\r" : c == '\n' ? "\\n" : "\\t");
+		else if (c == '\\')
+			buf_add_c(out, "\\\\");
+		else if (len == 0 || c < 0x20 || c == 0x7F)
+			buf_print(out, "\\x%02X", c);
+		else
+			buf_add(out, str_first(s, len));
+		s = str_from(s, len ? len : 1);
+	}
+	return out->failed ? ERR_LIMIT : OK;
+}
+
+static const char id_alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+void id_print(uint64_t id, char text[ID_TEXT + 1])
+{
+	for (int i = ID_TEXT - 1; i >= 0; i--, id >>= 5)
+		text[i] = id_alphabet[id & 31];
+	text[ID_TEXT] = 0;
+}
+
+bool id_parse(struct str text, uint64_t *out)
+{
+	uint64_t id = 0;
+
+	if (text.len != ID_TEXT)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = ascii_lower((unsigned char)text.at[i]);
+		const char *hit = c ? strchr(id_alphabet, c >= 'a' && c <= 'z' ? c - 32 : c) : NULL;
+
+		if (!hit || (i == 0 && hit - id_alphabet > 15)) /* 13 * 5 is one bit more than 64 */
+			return false;
+		id = id << 5 | (uint64_t)(hit - id_alphabet);
+	}
+	*out = id;
+	return true;
+}

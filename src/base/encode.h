@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * encode: the spellings of octets that several floors share: base64, hexadecimal, text made
+ * safe for logs and for JSON, and the 13 letters in which session and message ids are written.
+ */
+
+/* rfc4648 4, with padding. */
+enum err base64_add(struct buf *out, struct str octets);
+/* Strict: padding needed, no white space, no stray bits. false leaves *out undefined. */
+bool base64_take(struct arena *arena, struct str text, struct str *out);
+
+enum err hex_add(struct buf *out, struct str octets);
+
+/* A JSON string with its quotes. Octets that are no UTF-8 become U+FFFD. */
+enum err json_add_string(struct buf *out, struct str s);
+/* For a log line: controls, backslash, DEL and octets that are no UTF-8 as \xNN, \r, \n, \t. */
+enum err escape_add(struct buf *out, struct str s);
+
+/* An id in Crockford's base 32: 13 capital letters and digits, none of them I, L, O or U. */
+enum { ID_TEXT = 13 };
+void id_print(uint64_t id, char text[ID_TEXT + 1]);
+bool id_parse(struct str text, uint64_t *out); /* case does not matter */

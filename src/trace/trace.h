@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * trace: protocol events. One list (events.def) is at once the log, the oracle of the protocol
+ * tests, the metrics and the film in the browser.
+ *
+ * A ring is shared memory written by one role and read by any number of readers. The writer never
+ * waits and never fails: a reader that is too slow loses the oldest events and is told how many.
+ *
+ * Invariants
+ *  (1) One writer per ring. Readers map it read-only and trust nothing in it: a ring is the
+ *      writer's word, checked by trace_event_decode.
+ *  (2) Secrets never enter a ring: who writes an event masks first.
+ *  (3) Text past LIMIT_trace_text is cut and the event says so (TRACE_CUT).
+ *
+ * Format: docs/formats/trace.md.
+ */
+#include "base/base.h"
+
+enum trace_direction { TRACE_NONE, TRACE_FROM_CLIENT, TRACE_TO_CLIENT };
+enum { TRACE_CUT = 1, TRACE_MASKED = 2, TRACE_ENCRYPTED = 4 };
+
+/* What every event has. */
+struct trace_head {
+	uint64_t sequence; /* of the ring, from 1 */
+	int64_t at_us;     /* monotonic clock of the role's world */
+	int64_t wall_us;   /* since 1970 */
+	uint64_t session;  /* 0: of no session */
+	uint16_t kind;     /* enum trace_kind */
+	uint8_t role;      /* enum role_kind */
+	uint8_t role_index;
+	uint8_t flags;     /* TRACE_CUT ... */
+};
+
+enum trace_kind {
+	TRACE_KIND_NONE,
+#define EVENT(name, number, fields, doc) TRACE_##name = number,
+#include "trace/events.def"
+#undef EVENT
+};
+
+/* One struct an event kind: struct trace_command { struct str verb; ... }. */
+#define TRACE_FIELD_U64(name, doc) uint64_t name;
+#define TRACE_FIELD_STR(name, doc) struct str name;
+#define TRACE_FIELD(type, name, doc) TRACE_FIELD_##type(name, doc)
+#define EVENT(name, number, fields, doc) \
+	struct trace_##name {            \
+		fields(TRACE_FIELD)      \
+	};
+#include "trace/events.def"
+#undef EVENT
+
+struct trace; /* a writer, or nothing: all functions accept NULL and do nothing */
+
+/* A writer on a ring of trace_ring_size() octets of shared memory, made by trace_ring_format. */
+[[nodiscard]] enum err trace_writer_new(void *ring, size_t size, struct trace **out);
+void trace_writer_drop(struct trace **trace);
+
+/*
+ * Write one: TRACE(trace, session, flags, command, .verb = S("MAIL"), .line = line);
+ * Time comes from the clock given to trace_set_clock (the world's).
+ */
+#define TRACE(trace, session, flags, name, ...) \
+	trace_write_##name((trace), (session), (flags), &(struct trace_##name){ __VA_ARGS__ })
+#define EVENT(name, number, fields, doc)                                            \
+	void trace_write_##name(struct trace *trace, uint64_t session, unsigned flags, \
+				const struct trace_##name *event);
+#include "trace/events.def"
+#undef EVENT
+
+void trace_set_clock(int64_t (*monotonic_us)(void), int64_t (*wall_us)(void));
+
+/* ---- rings ---- */
+
+size_t trace_ring_size(void); /* header and LIMIT_trace_ring, whole pages */
+void trace_ring_format(void *ring, size_t size, unsigned role, unsigned role_index);
+
+/* ---- reading ---- */
+
+struct trace_event {
+	struct trace_head head;
+	union {
+#define EVENT(name, number, fields, doc) struct trace_##name name;
+#include "trace/events.def"
+#undef EVENT
+	};
+};
+
+struct trace_reader;
+/* From the oldest event still there (`from_now` false) or from the next one. */
+[[nodiscard]] enum err trace_reader_new(const void *ring, size_t size, bool from_now,
+					struct trace_reader **out);
+void trace_reader_drop(struct trace_reader **reader);
+/*
+ * The next event as it lies in the ring, copied into `record` (empty it first); false when there
+ * is none yet. *lost counts events overtaken by the writer since the last call.
+ */
+bool trace_reader_next(struct trace_reader *reader, struct buf *record, uint64_t *lost);
+/* A record's meaning; its texts point into the record. ERR_CORRUPT for anything not well formed. */
+[[nodiscard]] enum err trace_event_decode(struct str record, struct trace_event *out);
+/* Splits a file of records: takes one record off the front of *octets. ERR_CORRUPT, or ERR_CLOSED at the end. */
+[[nodiscard]] enum err trace_record_take(struct str *octets, struct str *record);
+
+/* ---- showing ---- */
+
+const char *trace_kind_name(unsigned kind);
+enum err trace_event_json(const struct trace_event *event, struct buf *out); /* one line, no LF */
+/* The ladder: client lines to the left, server lines to the right, as `session show --text` draws it. */
+enum err trace_event_ladder(const struct trace_event *event, int64_t start_us, unsigned width, bool ascii,
+			    struct buf *out);
+/* The JSON schema of a trace line and the table for docs/formats/trace.md, made from events.def. */
+enum err trace_schema_json(struct buf *out);
+enum err trace_schema_markdown(struct buf *out);
