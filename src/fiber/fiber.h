@@ -107,6 +107,8 @@ struct waitq {
 void waitq_init(struct waitq *queue);
 /* OK when woken; ERR_TIMEOUT; ERR_STOPPED. Check your condition again after OK. */
 enum err waitq_wait(struct waitq *queue, moment deadline) WAITS;
+/* The same, but a stop does not end it: for calls whose outcome must be known (a commit under way). */
+enum err waitq_wait_through(struct waitq *queue, moment deadline) WAITS;
 void waitq_wake_one(struct waitq *queue);
 void waitq_wake_all(struct waitq *queue);
 
