@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The enumerations that travel in messages. Part of link's public face (link.h includes it). */
+
+enum recipient_verdict {
+	RECIPIENT_LOCAL,    /* 250 */
+	RECIPIENT_UNKNOWN,  /* the domain is ours, the user is not: 550 5.1.1 */
+	RECIPIENT_NOT_OURS, /* another domain: relaying */
+	RECIPIENT_FULL,     /* over quota: 452 4.2.2 */
+	RECIPIENT_DISABLED, /* 550 5.2.1 */
+	RECIPIENT_LOOP      /* aliases lead in a circle: 451 4.4.6, the operator's mistake */
+};
+
+enum delivery_outcome {
+	DELIVERY_DONE,
+	DELIVERY_UNKNOWN, /* the account went away between RCPT and DATA */
+	DELIVERY_FULL,    /* over quota */
+	DELIVERY_NOT_OURS,
+	DELIVERY_LOOP
+};
+
+enum sasl_state {
+	SASL_CONTINUE,
+	SASL_DONE,      /* with a last challenge when the mechanism has one (SCRAM) */
+	SASL_FAILED,    /* 535 5.7.8, after delay_ms */
+	SASL_MALFORMED, /* 501 5.5.2: not a valid response */
+	SASL_UNKNOWN,   /* no such mechanism here: 504 5.5.4 */
+	SASL_BUSY       /* too many hashes in flight: 454 4.7.0 */
+};
+
+enum inspect_verdict { INSPECT_ACCEPT, INSPECT_REFUSE, INSPECT_DEFER };
