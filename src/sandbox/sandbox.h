@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * sandbox: what a role may do, told to the kernel before the first stranger's byte is read.
+ *
+ * roles.def has one row a role: user, paths, system calls as promises, limits. sandbox_enter applies
+ * the row: rlimits, no new privileges, user and group, not dumpable, Landlock (files, TCP, scopes),
+ * seccomp. What the kernel lacks is named in the report and passed over, unless `required`.
+ *
+ * Invariants
+ *  (1) After sandbox_enter nothing in this process can undo it.
+ *  (2) Without root everything but the change of user is applied.
+ */
+#include "base/base.h"
+
+struct sandbox_request {
+	const char *role;     /* name of the row: "gate-mx", "store" ... */
+	const char *folder;   /* the data directory, for rows that may touch it; else NULL */
+	const char *user;     /* to become, when root; NULL or "": stay */
+	bool required;        /* fail where the kernel lacks a part */
+};
+
+/* What was applied: "landlock abi 7 (files tcp scope), seccomp 41 calls, user glasspost; lacking: ..." */
+struct sandbox_report {
+	char text[400];
+	bool complete;
+};
+
+[[nodiscard]] enum err sandbox_enter(const struct sandbox_request *request, struct sandbox_report *out);
+
+/* One thing a role may not do, tried for real inside the sandbox; for tests and `check --sandbox`. */
+struct sandbox_trial {
+	const char *name;     /* "open /etc/passwd", "connect", "exec" ... */
+	bool denied;
+	bool expected;        /* the row says it must be denied */
+};
+enum { SANDBOX_TRIALS_MAX = 16 };
+/* Runs in a child of its own: fork, enter, try everything. Gives the number of trials. */
+[[nodiscard]] enum err sandbox_try(const struct sandbox_request *request, struct sandbox_trial *out,
+				   size_t *count);
+/* docs/sandbox.md's table. */
+enum err sandbox_table_markdown(struct buf *out);
