@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * config: what the operator wrote, read once and then never changed. A reload makes a new one;
+ * sessions under way keep the one they began with (counted).
+ *
+ * Invariants
+ *  (1) A config that exists is whole and valid: every complaint is made while parsing, as
+ *      "file:line: option: what is wrong; what to do".
+ *  (2) options.def is the only list of options.
+ */
+#include "base/base.h"
+
+struct config_list {
+	struct str *at;
+	size_t count;
+};
+
+#define CONFIG_TYPE_TEXT     struct str
+#define CONFIG_TYPE_FLAG     bool
+#define CONFIG_TYPE_NUMBER   uint64_t
+#define CONFIG_TYPE_SIZE     uint64_t
+#define CONFIG_TYPE_DURATION int64_t
+#define CONFIG_TYPE_LIST     struct config_list
+
+enum protocol { PROTOCOL_SMTP, PROTOCOL_SUBMISSION, PROTOCOL_LMTP, PROTOCOL_POP3 };
+enum tls_mode { TLS_MODE_NONE, TLS_MODE_STARTTLS, TLS_MODE_IMPLICIT };
+enum auth_mode { AUTH_MODE_NONE, AUTH_MODE_OFFERED, AUTH_MODE_REQUIRED };
+
+/* A network list with exceptions; the first match wins. */
+struct config_network {
+	struct network network;
+	bool allow;
+	unsigned line; /* in the file, for the trace */
+};
+struct config_networks {
+	struct config_network *at;
+	size_t count;
+};
+
+struct config_listener {
+	struct str name; /* "mx", "submission" ... */
+	unsigned line;
+#define LISTENER_OPTION(name, type, preset, min, max, doc) CONFIG_TYPE_##type name;
+#include "config/options.def"
+	/* The same, understood: */
+	enum protocol kind;
+	enum tls_mode tls_mode;
+	enum auth_mode auth_mode;
+	struct config_networks deny; /* the listener's, then the general ones */
+	struct config_networks proxy_networks;
+	uint16_t real_port; /* after port_base and the protocol's default */
+};
+
+struct config {
+	unsigned references;
+	struct arena arena; /* everything below lies in it */
+	struct str file;    /* name, for complaints and traces */
+	struct str text;    /* as read: what the roles are given */
+#define OPTION(name, type, preset, min, max, doc) CONFIG_TYPE_##type name;
+#include "config/options.def"
+	struct config_listener *listeners;
+	size_t listener_count;
+	struct network *exempt;
+	size_t exempt_count;
+	unsigned line_of
+		[64]; /* where each option was set, in the order of options.def; 0: default */
+};
+
+/*
+ * Parse. `overrides` ("name=value", and "port_base=N" which moves every listener to N + its well-known
+ * port) come from the command line and win. On ERR_CONFIG `complaints` holds one line per mistake.
+ */
+[[nodiscard]] enum err config_parse(struct str text, struct str file, const struct str *overrides,
+				    size_t override_count, struct buf *complaints,
+				    struct config **out);
+[[nodiscard]] enum err config_read_file(const char *path, const struct str *overrides,
+					size_t override_count, struct buf *complaints,
+					struct config **out);
+struct config *config_ref(struct config *config);
+void config_unref(struct config **config);
+const struct config_listener *config_listener(const struct config *config, struct str name);
+bool config_lists(const struct config_list *list,
+		  struct str word); /* is the word in it? case does not matter */
+bool listener_without(const struct config_listener *listener, const char *extension);
+/* The rule that matches, or NULL. */
+const struct config_network *config_network_match(const struct config_networks *networks,
+						  const struct addr *peer);
+/* "glasspost.conf:31" for an option's name, or "default". */
+struct str config_origin(const struct config *config, struct arena *arena, const char *option);
+
+/* The commented file for `glasspost init`; docs/configuration.md; effective values with origin, as JSON. */
+enum err config_write_default(struct str hostname, struct buf *out);
+enum err config_markdown(struct buf *out);
+enum err config_json(const struct config *config, struct buf *out);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * net: a connection as protocols want it: lines and octets, in the clear or under TLS, over any
+ * stream (real or simulated); the PROXY header in front of it; and caps on who may connect.
+ *
+ * Invariants
+ *  (1) What we write leaves when the session next waits for the client, in one go (pipelining,
+ *      rfc2920 3.1), or at conn_flush. At most CONN_OUTPUT_MAX octets gather; then writing waits.
+ *  (2) An idle connection holds no buffers: they go back while it waits with nothing half-read.
+ *  (3) At conn_start_tls every octet read in the clear and not yet taken is thrown away
+ *      (rfc3207 6: nothing sent before the handshake is ever executed), and *discarded says how many.
+ *  (4) A peer that stops reading cannot make us hold more than CONN_OUTPUT_MAX octets.
+ */
+#include "fiber/fiber.h"
+
+enum { CONN_OUTPUT_MAX = 65536, CONN_INPUT_MAX = 65536 };
+
+struct conn;
+
+/* Takes the stream. The peer's address is the stream's until a PROXY header says otherwise. */
+struct conn *conn_new(struct stream *stream);
+void conn_drop(struct conn **conn); /* closes; what was not flushed is lost */
+
+/* ---- reading ---- */
+
+enum line_rule {
+	LINE_CRLF_ONLY, /* a bare LF is no line end: it stays in the line, for the grammar to refuse */
+	LINE_LF_TOO     /* LF alone ends a line as well */
+};
+/*
+ * The next line without its end, valid until the next call on this conn. ERR_LIMIT when it is longer
+ * than max with its end: the rest of that line is skipped by the next conn_read_line. ERR_TIMEOUT,
+ * ERR_CLOSED, ERR_RESET, ERR_STOPPED, ERR_TLS.
+ */
+enum err conn_read_line(struct conn *conn, size_t max, enum line_rule rule, moment deadline,
+			struct str *out) WAITS;
+/* At least one octet more than conn_input shows, or an error. */
+enum err conn_fill(struct conn *conn, moment deadline) WAITS;
+/* What was read and not taken yet; valid until the next call that waits or takes. */
+struct str conn_input(const struct conn *conn);
+void conn_take(struct conn *conn, size_t count);
+
+/* ---- writing ---- */
+
+enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS;
+enum err conn_flush(struct conn *conn, moment deadline) WAITS;
+void conn_shut(
+	struct conn *conn); /* tells the peer that nothing more comes (TLS close_notify, FIN) */
+
+/* ---- who and how much ---- */
+
+const struct addr *conn_peer(const struct conn *conn);
+const struct addr *conn_local(const struct conn *conn);
+const struct addr *conn_via(const struct conn *conn); /* the proxy, family ADDR_NONE without one */
+uint64_t conn_octets_in(const struct conn *conn);
+uint64_t conn_octets_out(const struct conn *conn);
+
+/*
+ * Read a PROXY header (version 1 or 2, HAProxy's proxy-protocol.txt) and take its addresses. Only
+ * called for connections from listed proxies. ERR_PROTOCOL when there is none or it is not well formed.
+ */
+enum err conn_read_proxy(struct conn *conn, moment deadline) WAITS;
+/* The pure part, for tests and fuzzing: OK with *used octets taken; ERR_AGAIN: more is needed; ERR_PROTOCOL. */
+struct proxy_header {
+	bool is_local; /* the proxy's own health check: keep the connection's addresses */
+	struct addr from, to;
+};
+enum err proxy_parse(struct str octets, struct proxy_header *out, size_t *used);
+
+/* ---- TLS (OpenSSL) ---- */
+
+struct tls_context; /* a certificate and the rules; shared by all connections, counted */
+
+enum tls_age {
+	TLS_AGE_CURRENT,
+	TLS_AGE_OLD
+}; /* 1.2 and newer; or 1.0 and newer, for an MX that wants it */
+
+/* PEM text; ERR_TLS with a fault that says what is wrong with it. `alpn`: "smtp", "pop3": another is refused. */
+[[nodiscard]] enum err tls_context_new(struct str chain, struct str key, enum tls_age age,
+				       const char *alpn, struct tls_context **out);
+struct tls_context *tls_context_ref(struct tls_context *context);
+void tls_context_unref(struct tls_context **context);
+/* For tests and the client side: trusts `roots` (PEM) or, when empty, anything. */
+[[nodiscard]] enum err tls_client_context_new(struct str roots, struct tls_context **out);
+
+struct tls_info {
+	const char *version; /* "TLSv1.3"; NULL: no TLS */
+	const char *cipher;
+	const char *group;
+	char server_name[256]; /* SNI; "" */
+	bool resumed;
+	int64_t us; /* of the handshake */
+};
+
+/* Server handshake. ERR_TLS with the reason in the fault. *discarded: see invariant (3). */
+enum err conn_start_tls(struct conn *conn, struct tls_context *context, moment deadline,
+			size_t *discarded) WAITS;
+/* Client handshake, for tests, the wire runner and the relay. */
+enum err conn_start_tls_client(struct conn *conn, struct tls_context *context,
+			       struct str server_name, moment deadline) WAITS;
+bool conn_is_tls(const struct conn *conn);
+const struct tls_info *conn_tls(const struct conn *conn);
+/* Channel binding data (rfc9266 tls-exporter, rfc5929 tls-unique for TLS 1.2); false when there is none. */
+bool conn_channel_binding(struct conn *conn, const char **type, unsigned char data[64],
+			  size_t *len);
+
+/* ---- caps per address ---- */
+
+struct caps_limits {
+	unsigned open_per_group; /* connections open from one address (IPv6: one /64) */
+	unsigned new_per_minute; /* connections begun in the last minute */
+	unsigned open_in_all;
+	struct network *exempt; /* never counted: loopback, trusted networks */
+	size_t exempt_count;
+};
+struct caps;
+struct caps *caps_new(
+	const struct caps_limits *limits); /* copies; memory is bounded whatever comes */
+void caps_drop(struct caps **caps);
+void caps_set(struct caps *caps, const struct caps_limits *limits);
+/* NULL: come in (pair it with caps_leave). Else the name of the cap that was reached. */
+const char *caps_enter(struct caps *caps, const struct addr *peer);
+void caps_leave(struct caps *caps, const struct addr *peer);
+/* Misbehaviour remembered for an hour, halving every ten minutes: failed logins, unknown recipients. */
+void caps_blame(struct caps *caps, const struct addr *peer, unsigned points);
+unsigned caps_blamed(struct caps *caps, const struct addr *peer);

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * role: what every role's process has in common: the boss link to the supervisor, by which it is
+ * booted, wired, given its listeners, reloaded and stopped; its trace ring; its control socket; its
+ * way into the sandbox.
+ *
+ * The supervisor runs a role either as a process of its own (`glasspost role NAME`, the boss link
+ * on descriptor 3) or, with --together and in the simulated world, as fibers of one process; the
+ * role cannot tell.
+ *
+ * Order of life: boot, ring, certificate (gates), wire..., listen..., begin (enters the sandbox,
+ * calls ops->begin, answers when ready), then any of wire, listen, certificate, reload; stop.
+ */
+#include "config/config.h"
+#include "control/control.h"
+#include "fiber/fiber.h"
+#include "link/link.h"
+#include "trace/trace.h"
+
+struct role_ring {
+	enum role_kind role;
+	unsigned index;
+	const void *at;
+	size_t size;
+};
+
+struct role {
+	enum role_kind kind;
+	unsigned index;
+	struct config *config; /* the newest; config_ref it for longer than one step */
+	const char *folder;    /* the data directory; "" for roles that have none */
+	struct trace *trace;   /* our ring; NULL is fine */
+	struct link *filter;   /* to ask; NULL where the role asks none */
+	struct link *store;
+	struct fiber_group fibers; /* everything the role runs; stopped by `stop` */
+	struct str chain, key;     /* PEM, of gates */
+	struct role_ring *rings;   /* that we may read (the store's recorder) */
+	size_t ring_count;
+	bool stopping;
+	void *state; /* the role's own */
+	const struct role_ops *ops;
+};
+
+struct role_ops {
+	enum role_kind kind; /* GATE_MX and GATE_USER share their functions in two tables */
+	/* Open what is yours. Answer OK when ready to serve. */
+	enum err (*begin)(struct role *role) WAITS;
+	/* Serve this listener from now on; owns it. */
+	enum err (*listen)(struct role *role, struct str name, struct listener *listener) WAITS;
+	/* role->config is the new one already. */
+	enum err (*reload)(struct role *role) WAITS;
+	/* role->chain and role->key are new. */
+	enum err (*certificate)(struct role *role) WAITS;
+	/* Take no more, finish what runs until the deadline. Then everything in role->fibers is stopped. */
+	void (*stop)(struct role *role, moment deadline) WAITS;
+	/* Close what is yours; no fiber of the role is left. */
+	void (*end)(struct role *role) WAITS;
+	const struct link_handlers *serves; /* context is the struct role */
+	const struct control_command *const
+		*commands; /* tables, NULL-ended; context is the struct role */
+};
+
+/* A role's whole life on this boss channel, as a fiber; returns when it was stopped or the boss is gone. */
+void role_run(const struct role_ops *ops, struct channel *boss, bool together) WAITS;
+/* The process: `glasspost role NAME`. */
+int role_main(const struct role_ops *ops);
