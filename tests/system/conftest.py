@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from glasspost import Server  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One server for all tests of a file, with two accounts."""
+    with Server(accounts={"alice@example.org": "correct horse", "bob@example.org": "battery staple"}) as running:
+        yield running
+        assert running.stop() == 0, running.log()[-2000:]
