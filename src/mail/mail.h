@@ -15,6 +15,7 @@
 #include "mail/address.h"
 #include "mail/charset.h"
 #include "mail/date.h"
+#include "mail/dot.h"
 #include "mail/field.h"
 #include "mail/mailbox_list.h"
 #include "mail/parameter.h"
