@@ -12,6 +12,8 @@
  *      writer's word, checked by trace_event_decode.
  *  (2) Secrets never enter a ring: who writes an event masks first.
  *  (3) Text past LIMIT_trace_text is cut and the event says so (TRACE_CUT).
+ *  (4) Numbers go up to 2^63 - 1; larger ones are written as that.
+ *  (5) A writer is used by one thread at a time; different writers share nothing.
  *
  * Format: docs/formats/trace.md.
  */
@@ -29,7 +31,7 @@ struct trace_head {
 	uint16_t kind;     /* enum trace_kind */
 	uint8_t role;      /* enum role_kind */
 	uint8_t role_index;
-	uint8_t flags;     /* TRACE_CUT ... */
+	uint8_t flags; /* TRACE_CUT ... */
 };
 
 enum trace_kind {
@@ -40,12 +42,12 @@ enum trace_kind {
 };
 
 /* One struct an event kind: struct trace_command { struct str verb; ... }. */
-#define TRACE_FIELD_U64(name, doc) uint64_t name;
-#define TRACE_FIELD_STR(name, doc) struct str name;
+#define TRACE_FIELD_U64(name, doc)   uint64_t name;
+#define TRACE_FIELD_STR(name, doc)   struct str name;
 #define TRACE_FIELD(type, name, doc) TRACE_FIELD_##type(name, doc)
-#define EVENT(name, number, fields, doc) \
-	struct trace_##name {            \
-		fields(TRACE_FIELD)      \
+#define EVENT(name, number, fields, doc)                                                           \
+	struct trace_##name {                                                                      \
+		fields(TRACE_FIELD)                                                                \
 	};
 #include "trace/events.def"
 #undef EVENT
@@ -60,10 +62,10 @@ void trace_writer_drop(struct trace **trace);
  * Write one: TRACE(trace, session, flags, command, .verb = S("MAIL"), .line = line);
  * Time comes from the clock given to trace_set_clock (the world's).
  */
-#define TRACE(trace, session, flags, name, ...) \
+#define TRACE(trace, session, flags, name, ...)                                                    \
 	trace_write_##name((trace), (session), (flags), &(struct trace_##name){ __VA_ARGS__ })
-#define EVENT(name, number, fields, doc)                                            \
-	void trace_write_##name(struct trace *trace, uint64_t session, unsigned flags, \
+#define EVENT(name, number, fields, doc)                                                           \
+	void trace_write_##name(struct trace *trace, uint64_t session, unsigned flags,             \
 				const struct trace_##name *event);
 #include "trace/events.def"
 #undef EVENT
@@ -92,22 +94,39 @@ struct trace_reader;
 					struct trace_reader **out);
 void trace_reader_drop(struct trace_reader **reader);
 /*
- * The next event as it lies in the ring, copied into `record` (empty it first); false when there
- * is none yet. *lost counts events overtaken by the writer since the last call.
+ * The next event as it lies in the ring, added to `record` (empty it first, unless you gather
+ * several); false when there is none yet, or when `record` has no room for it (nothing is taken
+ * then). *lost grows by the events that were overtaken by the writer since the last call.
  */
 bool trace_reader_next(struct trace_reader *reader, struct buf *record, uint64_t *lost);
-/* A record's meaning; its texts point into the record. ERR_CORRUPT for anything not well formed. */
+/*
+ * A record's meaning; its texts point into the record. ERR_CORRUPT for anything not well formed,
+ * ERR_UNSUPPORTED for a kind that this version does not know (only head is filled then). Fields
+ * that the record's writer did not know yet are 0 or empty.
+ */
 [[nodiscard]] enum err trace_event_decode(struct str record, struct trace_event *out);
 /* Splits a file of records: takes one record off the front of *octets. ERR_CORRUPT, or ERR_CLOSED at the end. */
 [[nodiscard]] enum err trace_record_take(struct str *octets, struct str *record);
+/* After ERR_CORRUPT: moves on to the next place where a whole record begins, or to the end. */
+void trace_record_resync(struct str *octets);
+/* Only the head of a record that trace_record_take or a reader gave: cheap, for who copies records. */
+struct trace_head trace_record_head(struct str record);
 
 /* ---- showing ---- */
 
-const char *trace_kind_name(unsigned kind);
+const char *trace_kind_name(unsigned kind); /* "unknown" when it is */
+/* How roles are called: `names` must live for ever. Without it, or past it, "role-N". */
+void trace_set_role_names(const char *const *names, unsigned count);
+const char *trace_role_name(unsigned role);
+enum trace_direction trace_event_direction(const struct trace_event *event);
 enum err trace_event_json(const struct trace_event *event, struct buf *out); /* one line, no LF */
-/* The ladder: client lines to the left, server lines to the right, as `session show --text` draws it. */
-enum err trace_event_ladder(const struct trace_event *event, int64_t start_us, unsigned width, bool ascii,
-			    struct buf *out);
+/*
+ * The ladder: client lines to the left, server lines to the right, as `session show --text` draws
+ * it: one event as one or more whole lines, `width` columns wide (clamped to 60..200). Times count
+ * from start_us (at_us of the session's first event). Text from outside is made harmless.
+ */
+enum err trace_event_ladder(const struct trace_event *event, int64_t start_us, unsigned width,
+			    bool ascii, struct buf *out);
 /* The JSON schema of a trace line and the table for docs/formats/trace.md, made from events.def. */
 enum err trace_schema_json(struct buf *out);
 enum err trace_schema_markdown(struct buf *out);

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* json: what the JSON line and its schema share. Private to trace/. */
+#include "trace/trace.h"
+
+enum { TRACE_JSON_VERSION = 1 };
+
+const char *trace_direction_name(enum trace_direction direction);
+/* RFC 3339 in UTC with microseconds. */
+void json_add_time(struct buf *out, int64_t at_us);
