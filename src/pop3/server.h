@@ -16,6 +16,8 @@
  *
  * Lives in: gate (class user) and every test that needs a POP3 server. The caller has read the PROXY
  * header, asked caps_enter and the deny lists; it drops the connection and calls caps_leave afterwards.
+ * The handshake of an implicit-TLS listener is made here, unless the connection is under TLS already,
+ * and so are the trace's connect and close.
  * RFC 1939, 2449, 2595, 3206, 5034, 6856, 8314.
  */
 #include "config/config.h"
