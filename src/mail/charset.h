@@ -13,6 +13,11 @@ bool charset_is_known(struct str name);
  */
 bool charset_to_utf8(struct arena *arena, struct str name, struct str octets, size_t max,
 		     struct str *out);
+/*
+ * Load every set on the list into memory. Conversions need no file after that: a process that is
+ * about to give up its right to open files calls this first.
+ */
+void charset_prepare(void);
 /* Well-formed UTF-8 from anything: bad octets become U+FFFD; at most max octets. */
 struct str utf8_repair(struct arena *arena, struct str octets, size_t max);
 /* At most max octets of UTF-8 text, cut between characters. */

@@ -27,6 +27,6 @@ void mailbox_list_parse(struct arena *arena, struct str value, size_t max,
 struct str mailbox_list_show(struct arena *arena, const struct mailbox_list *list, size_t max);
 /*
  * rfc5322 3.6.4 msg-id, from anywhere in the rest of the value (References, In-Reply-To); *out has
- * its angle brackets, blanks and comments gone. false when there is no further one.
+ * its angle brackets, the blanks between them gone. false when there is no further one.
  */
 bool take_message_id(struct arena *arena, struct scan *scan, struct str *out);

@@ -22,5 +22,8 @@ void parameters_parse(struct arena *arena, struct scan *scan, struct parameters 
 struct str parameters_find(const struct parameters *parameters, struct str name, bool *found);
 /* rfc2045 5.1 token (no blanks, controls or tspecials). */
 bool take_token(struct scan *scan, struct str *out);
-/* rfc5322 3.2.4 quoted-string, its quotes, backslashes and folding gone. */
+/*
+ * rfc5322 3.2.4 quoted-string, its quotes, backslashes and folding gone; one that is left open
+ * ends with the text.
+ */
 bool take_quoted_string(struct arena *arena, struct scan *scan, struct str *out);

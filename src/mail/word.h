@@ -10,3 +10,5 @@
  * that a character split between two of them comes out whole.
  */
 struct str words_decode(struct arena *arena, struct str value, size_t max);
+/* The unfolded text as it is, made well-formed UTF-8 without controls, at most max octets. */
+struct str text_clean(struct arena *arena, struct str text, size_t max);

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mail/mail.h"
+
+enum { FOLD_AT = 78 /* rfc5322 2.1.1 */, COMMENT_MAX = 255 };
+
+/* A field being written: pieces that stay whole, with a blank or a fold between them. */
+struct folder {
+	struct buf *out;
+	size_t line_at; /* where the current line starts */
+};
+
+static void add_piece(struct folder *folder, struct str piece)
+{
+	if (folder->out->len - folder->line_at + 1 + piece.len > FOLD_AT) {
+		buf_add_c(folder->out, "\r\n");
+		folder->line_at = folder->out->len;
+		buf_add_char(folder->out, '\t');
+	} else {
+		buf_add_char(folder->out, ' ');
+	}
+	buf_add(folder->out, piece);
+}
+
+/* What strangers said, fit for a comment: nothing in it is syntax (rfc5322 3.2.2 ctext). */
+static void add_comment_text(struct buf *out, struct str text)
+{
+	text = str_first(text, COMMENT_MAX);
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.at[i];
+		bool is_safe = c >= ' ' && c <= '~' && c != '(' && c != ')' && c != '\\';
+
+		buf_add_char(out, is_safe ? c : '?');
+	}
+}
+
+static bool is_atom_octet(unsigned char c)
+{
+	return ascii_is_alpha(c) || ascii_is_digit(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c));
+}
+
+static bool is_atom(struct str text)
+{
+	struct scan scan = scan_of(text);
+
+	return take_while(&scan, is_atom_octet).len > 0 && scan_at_end(&scan);
+}
+
+/* rfc5321 4.1.3; empty for a peer without an IP address. */
+static void add_literal(struct buf *out, const struct addr *addr)
+{
+	char ip[ADDR_TEXT];
+
+	addr_print_ip(addr, ip);
+	if (addr->family == ADDR_IPV4)
+		buf_print(out, "[%s]", ip);
+	else if (addr->family == ADDR_IPV6)
+		buf_print(out, "[IPv6:%s]", ip);
+}
+
+static bool has_ip(const struct addr *addr)
+{
+	return addr->family == ADDR_IPV4 || addr->family == ADDR_IPV6;
+}
+
+/* rfc5321 4.4 From-domain: what it called itself, then what we know. */
+static void add_from(struct folder *folder, const struct received *received)
+{
+	OWNED(buf) struct buf text = BUF(2048);
+	bool is_name = is_domain_or_literal(received->from_helo, false);
+
+	buf_add_c(&text, "from ");
+	if (is_name)
+		buf_add(&text, received->from_helo);
+	else if (has_ip(&received->from_addr))
+		add_literal(&text, &received->from_addr);
+	else
+		buf_add_c(&text, "localhost"); /* a UNIX socket */
+	add_piece(folder, buf_str(&text));
+	buf_reset(&text);
+	if (has_ip(&received->from_addr)) {
+		buf_add_char(&text, '(');
+		if (is_domain_or_literal(received->from_name, false)) {
+			buf_add(&text, received->from_name);
+			buf_add_char(&text, ' ');
+		}
+		add_literal(&text, &received->from_addr);
+		buf_add_char(&text, ')');
+		add_piece(folder, buf_str(&text));
+	}
+	if (is_name || received->from_helo.len == 0)
+		return;
+	buf_reset(&text);
+	buf_add_c(&text, "(helo=");
+	add_comment_text(&text, received->from_helo);
+	buf_add_char(&text, ')');
+	add_piece(folder, buf_str(&text));
+}
+
+static void add_by(struct folder *folder, const struct received *received)
+{
+	OWNED(buf) struct buf text = BUF(2048);
+	bool is_name = is_domain_or_literal(received->by, false);
+
+	buf_print(&text, "by %.*s", STR_ARGS(is_name ? received->by : S("localhost")));
+	add_piece(folder, buf_str(&text));
+	buf_reset(&text);
+	if (is_atom(received->with)) {
+		buf_print(&text, "with %.*s", STR_ARGS(received->with));
+		add_piece(folder, buf_str(&text));
+		buf_reset(&text);
+	}
+	if (received->tls.len) {
+		buf_add_char(&text, '(');
+		add_comment_text(&text, received->tls);
+		buf_add_char(&text, ')');
+		add_piece(folder, buf_str(&text));
+		buf_reset(&text);
+	}
+	if (is_atom(received->id)) {
+		buf_print(&text, "id %.*s", STR_ARGS(received->id));
+		add_piece(folder, buf_str(&text));
+	}
+}
+
+/* rfc5321 4.4 For: one path; UTF-8 in it only where "with" says so (rfc6531 3.7.3). */
+static bool add_for(struct folder *folder, const struct received *received)
+{
+	OWNED(arena) struct arena arena = { 0 };
+	OWNED(buf) struct buf text = BUF(2048);
+	bool is_utf8 = str_starts(received->with, S("UTF8"));
+	struct address address;
+
+	if (!address_parse(&arena, received->for_address, is_utf8, &address))
+		return false;
+	buf_print(&text, "for <%.*s>;", STR_ARGS(address_print(&arena, &address)));
+	add_piece(folder, buf_str(&text));
+	return true;
+}
+
+enum err received_print(struct buf *out, const struct received *received)
+{
+	struct folder folder = { .out = out, .line_at = out->len };
+	char date[DATE_TEXT];
+
+	buf_add_c(out, "Received:");
+	add_from(&folder, received);
+	add_by(&folder, received);
+	if (!add_for(&folder, received))
+		buf_add_char(out, ';');
+	date_print(received->wall_us, received->offset_minutes, date);
+	add_piece(&folder, str_of(date));
+	buf_add_c(out, "\r\n");
+	return out->failed ? ERR_LIMIT : OK;
+}
+
+enum err return_path_print(struct buf *out, struct str reverse_path)
+{
+	buf_add_c(out, "Return-Path: <");
+	for (size_t i = 0; i < reverse_path.len; i++) {
+		unsigned char c = (unsigned char)reverse_path.at[i];
+
+		/* An address that was parsed holds none of these. */
+		buf_add_char(out, c < ' ' || c == 0x7F ? '?' : (char)c);
+	}
+	buf_add_c(out, ">\r\n");
+	return out->failed ? ERR_LIMIT : OK;
+}
+
+size_t received_count(struct str header)
+{
+	return field_count(header, S("Received"));
+}
