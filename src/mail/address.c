@@ -232,6 +232,8 @@ bool take_mailbox(struct arena *arena, struct scan *scan, bool allow_utf8, struc
 	if (address.is_literal ? !take_address_literal(&at, &address.domain, &ip)
 			       : !take_domain(&at, allow_utf8, &address.domain))
 		return false;
+	if ((size_t)(at.at - scan->at) > LIMIT_path - 2) /* without "<" and ">" */
+		return false;
 	address.is_utf8 = !str_is_ascii(address.local) || !str_is_ascii(address.domain);
 	*out = address;
 	*scan = at;
