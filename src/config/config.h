@@ -80,6 +80,9 @@ struct config {
 struct config *config_ref(struct config *config);
 void config_unref(struct config **config);
 const struct config_listener *config_listener(const struct config *config, struct str name);
+/* Its address number `index` with the real port. A path that does not begin with / lies in `folder`. */
+bool config_listener_address(const struct config_listener *listener, size_t index,
+			     struct str folder, struct addr *out);
 bool config_lists(const struct config_list *list,
 		  struct str word); /* is the word in it? case does not matter */
 bool listener_without(const struct config_listener *listener, const char *extension);
