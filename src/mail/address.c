@@ -165,21 +165,6 @@ static bool is_dcontent(unsigned char c)
 	return c > ' ' && c < 0x7F && !(c >= '[' && c <= ']');
 }
 
-/* rfc5321 4.1.3 General-address-literal; the tag IPv6 has a grammar of its own. */
-static bool is_general_literal(struct str text)
-{
-	size_t colon = str_find(text, ':');
-	struct str tag = str_first(text, colon);
-
-	if (colon == STR_NONE || colon + 1 == text.len || !is_label(tag) || !str_is_ascii(tag))
-		return false;
-	for (size_t i = 0; i < tag.len; i++) {
-		if (!is_domain_octet((unsigned char)tag.at[i]))
-			return false;
-	}
-	return true;
-}
-
 bool take_address_literal(struct scan *scan, struct str *out, struct addr *ip)
 {
 	struct scan at = *scan;
@@ -196,9 +181,6 @@ bool take_address_literal(struct scan *scan, struct str *out, struct addr *ip)
 	if (str_starts_nocase(text, S("IPv6:"))) {
 		/* Something like ::ffff:192.0.2.1 comes back folded to IPv4, which is fine here. */
 		if (str_find(six, ':') == STR_NONE || !addr_parse_ip(six, &addr))
-			return false;
-	} else if (str_find(text, ':') != STR_NONE) {
-		if (!is_general_literal(text))
 			return false;
 	} else if (!addr_parse_ip(text, &addr) || addr.family != ADDR_IPV4) {
 		return false;

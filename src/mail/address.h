@@ -25,8 +25,8 @@ bool address_parse(struct arena *arena, struct str text, bool allow_utf8, struct
 /* rfc5321 4.1.2 Domain: labels of letters, digits and inner hyphens; U-labels when allowed. */
 bool take_domain(struct scan *scan, bool allow_utf8, struct str *out);
 /*
- * rfc5321 4.1.3 address-literal with its brackets. *ip is the address of an IPv4 or IPv6 literal
- * (family ADDR_NONE for a General-address-literal).
+ * rfc5321 4.1.3 address-literal with its brackets, IPv4 or IPv6; its address goes to *ip. The
+ * General form is refused: its tags must be registered with IANA, and none is.
  */
 bool take_address_literal(struct scan *scan, struct str *out, struct addr *ip);
 /* Is the whole text a Domain or an address literal: what HELO and EHLO take. */

@@ -27,10 +27,11 @@ static void good_mailboxes_print_as_their_canonical_text(void **state)
 		{ "joe@[192.0.2.1]", "joe@[192.0.2.1]", false },
 		{ "joe@[IPv6:2001:DB8::1]", "joe@[ipv6:2001:db8::1]", false },
 		{ "joe@[IPv6:::ffff:192.0.2.1]", "joe@[ipv6:::ffff:192.0.2.1]", false },
-		{ "joe@[tag:data]", "joe@[tag:data]", false },
 		{ "jos\xC3\xA9@example.com", "jos\xC3\xA9@example.com", true },
 		{ "\"jos\xC3\xA9 x\"@example.com", "\"jos\xC3\xA9 x\"@example.com", true },
-		{ "joe@B\xC3\x9C" "cher.example", "joe@xn--bcher-kva.example", true },
+		{ "joe@B\xC3\x9C"
+		  "cher.example",
+		  "joe@xn--bcher-kva.example", true },
 		{ "joe@xn--bcher-kva.example", "joe@xn--bcher-kva.example", false },
 	};
 	OWNED(arena) struct arena arena = { 0 };
@@ -61,15 +62,52 @@ static void bad_mailboxes_are_refused(void **state)
 		size_t len;
 	} cases[] = {
 #define BAD(text) { text, sizeof(text) - 1 }
-		BAD(""), BAD("joe"), BAD("@x"), BAD("joe@"), BAD("joe@@x"), BAD("a@b@c"), BAD(".a@x"),
-		BAD("a.@x"), BAD("a..b@x"), BAD("a b@x"), BAD("a@x y"), BAD("a@-x"), BAD("a@x-"),
-		BAD("a@x..y"), BAD("a@.x"), BAD("a@x."), BAD("a@x_y"), BAD("a@[1.2.3]"),
-		BAD("a@[1.2.3.256]"), BAD("a@[IPv6:1.2.3.4]"), BAD("a@[IPv6:zz]"), BAD("a@[IPv6:::1%eth0]"),
-		BAD("a@[2001:db8::1"), BAD("a@[]"), BAD("a@[x:]"), BAD("a@[::1]"), BAD("\"a@x"), BAD("\"a\"b@x"),
-		BAD("\"a\\"), BAD("\"a\\\n\"@x"), BAD("\"a\0b\"@x"), BAD("a\0@x"), BAD("a@x\0"), BAD("a@x\r\n"),
-		BAD("\"a\tb\"@x"), BAD("a\x7F@x"), BAD("a\xFF@x"), BAD("a\xC0\xAE@x"), BAD("a\xC2\x85@x"),
-		BAD("a@\xC0\xAE.x"), BAD("a@x\xE2\x80\xAE.y"), BAD("a@\xF0\x9F\x92\xA9-.x"), BAD("<a@x>"),
-		BAD("a(c)@x"), BAD("a,b@x"),
+		BAD(""),
+		BAD("joe"),
+		BAD("@x"),
+		BAD("joe@"),
+		BAD("joe@@x"),
+		BAD("a@b@c"),
+		BAD(".a@x"),
+		BAD("a.@x"),
+		BAD("a..b@x"),
+		BAD("a b@x"),
+		BAD("a@x y"),
+		BAD("a@-x"),
+		BAD("a@x-"),
+		BAD("a@x..y"),
+		BAD("a@.x"),
+		BAD("a@x."),
+		BAD("a@x_y"),
+		BAD("a@[1.2.3]"),
+		BAD("a@[1.2.3.256]"),
+		BAD("a@[IPv6:1.2.3.4]"),
+		BAD("a@[IPv6:zz]"),
+		BAD("a@[IPv6:::1%eth0]"),
+		BAD("a@[2001:db8::1"),
+		BAD("a@[]"),
+		BAD("a@[x:]"),
+		BAD("a@[tag:data]"),
+		BAD("a@[::1]"),
+		BAD("\"a@x"),
+		BAD("\"a\"b@x"),
+		BAD("\"a\\"),
+		BAD("\"a\\\n\"@x"),
+		BAD("\"a\0b\"@x"),
+		BAD("a\0@x"),
+		BAD("a@x\0"),
+		BAD("a@x\r\n"),
+		BAD("\"a\tb\"@x"),
+		BAD("a\x7F@x"),
+		BAD("a\xFF@x"),
+		BAD("a\xC0\xAE@x"),
+		BAD("a\xC2\x85@x"),
+		BAD("a@\xC0\xAE.x"),
+		BAD("a@x\xE2\x80\xAE.y"),
+		BAD("a@\xF0\x9F\x92\xA9-.x"),
+		BAD("<a@x>"),
+		BAD("a(c)@x"),
+		BAD("a,b@x"),
 #undef BAD
 	};
 	OWNED(arena) struct arena arena = { 0 };
@@ -100,9 +138,9 @@ static void lengths_end_at_the_limits_of_rfc5321(void **state)
 	OWNED(arena) struct arena arena = { 0 };
 	struct address address;
 	struct str label = padded(&arena, 63, 'b', ".");
-	struct str long_domain = str_print(&arena, "a@%.*s%.*s%.*s%.*s", STR_ARGS(label),
-					   STR_ARGS(label), STR_ARGS(label), 60,
-					   "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc");
+	struct str long_domain = str_print(
+		&arena, "a@%.*s%.*s%.*s%.*s", STR_ARGS(label), STR_ARGS(label), STR_ARGS(label), 60,
+		"cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc");
 
 	(void)state;
 	assert_true(address_parse(&arena, padded(&arena, 64, 'a', "@x"), false, &address));
@@ -177,9 +215,11 @@ static struct str xml_text(struct arena *arena, struct str xml)
 			continue;
 		}
 		assert_true(take_char(&scan, '&') && take_until(&scan, ';', &name));
-		code = str_is(name, S("amp")) ? '&' : str_is(name, S("lt")) ? '<' :
-		       str_is(name, S("gt")) ? '>' : str_is(name, S("quot")) ? '"' :
-		       strtol(name.at + 2, NULL, 16);
+		code = str_is(name, S("amp"))    ? '&'
+		       : str_is(name, S("lt"))   ? '<'
+		       : str_is(name, S("gt"))   ? '>'
+		       : str_is(name, S("quot")) ? '"'
+						 : strtol(name.at + 2, NULL, 16);
 		assert_true(code > 0);
 		if (code >= 0x2400 && code < 0x2421)
 			code -= 0x2400;

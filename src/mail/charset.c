@@ -74,6 +74,20 @@ bool charset_is_known(struct str name)
 	return charset_find(name, iconv_name);
 }
 
+enum { SETS_MAX = 64 };
+
+static void set_hold(const char *name)
+{
+	/* Never closed: an open descriptor keeps its conversion module in memory. */
+	static iconv_t held[SETS_MAX];
+	static size_t count;
+
+	must(count < SETS_MAX);
+	held[count] = iconv_open("UTF-8", name);
+	if (held[count] != (iconv_t)-1)
+		count++;
+}
+
 void charset_prepare(void)
 {
 	static bool is_done;
@@ -82,18 +96,17 @@ void charset_prepare(void)
 	if (is_done)
 		return;
 	is_done = true;
-	/* Never closed: an open descriptor keeps its conversion module in memory. */
 	for (size_t i = 0; i < COUNT_OF(charsets); i++) {
 		if (charsets[i].iconv)
-			(void)iconv_open("UTF-8", charsets[i].iconv);
+			set_hold(charsets[i].iconv);
 	}
 	for (unsigned i = 1; i <= 16; i++) {
 		snprintf(name, sizeof(name), "ISO-8859-%u", i);
-		(void)iconv_open("UTF-8", name);
+		set_hold(name);
 	}
 	for (unsigned i = 1250; i <= 1258; i++) {
 		snprintf(name, sizeof(name), "CP%u", i);
-		(void)iconv_open("UTF-8", name);
+		set_hold(name);
 	}
 }
 

@@ -326,10 +326,12 @@ static void show_mailbox(struct arena *arena, struct buf *out, const struct list
 
 struct str mailbox_list_show(struct arena *arena, const struct mailbox_list *list, size_t max)
 {
-	OWNED(buf) struct buf out = BUF(8 * max + 64);
+	OWNED(buf) struct buf out = BUF(8 * max + 1024);
 	const char *separator = "";
 
-	/* One entry too many is shown and cut, so that the text fills what it may. */
+	/* Names longer than all there is room for are cut at the end, with the rest. */
+	size_t name_max = max + 8;
+
 	for (size_t i = 0; i < list->count && out.len <= max; i++) {
 		const struct list_entry *entry = &list->entries[i];
 
@@ -341,10 +343,10 @@ struct str mailbox_list_show(struct arena *arena, const struct mailbox_list *lis
 		buf_add_c(&out, separator);
 		separator = entry->kind == LIST_GROUP ? " " : ", ";
 		if (entry->kind == LIST_GROUP) {
-			show_name(arena, &out, entry->name, max);
+			show_name(arena, &out, entry->name, name_max);
 			buf_add_char(&out, ':');
 		} else {
-			show_mailbox(arena, &out, entry, max);
+			show_mailbox(arena, &out, entry, name_max);
 		}
 	}
 	return str_dup(arena, utf8_first(utf8_repair(arena, buf_str(&out), out.len), max));

@@ -18,7 +18,10 @@ struct decoding {
 	char *out;
 	size_t len;
 	size_t max;
+	bool is_full; /* something was cut: nothing may follow it */
 };
+
+enum { CHARACTER_MAX = 4 }; /* octets of UTF-8 */
 
 /*
  * The text of a word holds no "?", so a failed try costs no more than the way to the fourth one:
@@ -87,6 +90,7 @@ static size_t word_decode(const struct word *word, char *out)
 
 static void add_text(struct decoding *decoding, struct str text)
 {
+	decoding->is_full = text.len > decoding->max - decoding->len;
 	text = utf8_first(text, decoding->max - decoding->len);
 	if (text.len)
 		memcpy(decoding->out + decoding->len, text.at, text.len);
@@ -98,12 +102,22 @@ static void flush(struct decoding *decoding)
 	struct str octets = { decoding->pending, decoding->pending_len };
 	struct str text;
 
-	if (octets.len == 0)
+	if (octets.len == 0 || decoding->is_full)
 		return;
-	charset_to_utf8(decoding->arena, decoding->charset, octets, decoding->max - decoding->len,
-			&text);
+	/* One character more than there is room for tells whether something is cut. */
+	charset_to_utf8(decoding->arena, decoding->charset, octets,
+			decoding->max - decoding->len + CHARACTER_MAX, &text);
 	add_text(decoding, text);
 	decoding->pending_len = 0;
+}
+
+static void add_plain(struct decoding *decoding, struct str text)
+{
+	flush(decoding);
+	if (decoding->is_full)
+		return;
+	add_text(decoding,
+		 utf8_repair(decoding->arena, text, decoding->max - decoding->len + CHARACTER_MAX));
 }
 
 static void add_word(struct decoding *decoding, const struct word *word)
@@ -159,7 +173,7 @@ struct str words_decode(struct arena *arena, struct str value, size_t max)
 	decoding.max = line.len < max / 3 ? line.len * 3 : max;
 	decoding.out = arena_take(arena, decoding.max + 1);
 	decoding.pending = arena_take(arena, line.len + 1);
-	while (!scan_at_end(&scan) && decoding.len < decoding.max) {
+	while (!scan_at_end(&scan) && !decoding.is_full) {
 		struct scan blank = scan;
 
 		/* rfc2047 6.2: blanks between words are not shown. */
@@ -170,9 +184,7 @@ struct str words_decode(struct arena *arena, struct str value, size_t max)
 		} else if (take_word(&scan, &word)) {
 			add_word(&decoding, &word);
 		} else {
-			flush(&decoding);
-			add_text(&decoding, utf8_repair(arena, take_plain(&scan),
-							decoding.max - decoding.len));
+			add_plain(&decoding, take_plain(&scan));
 		}
 	}
 	flush(&decoding);
