@@ -40,6 +40,8 @@ enum err conn_fill(struct conn *conn, moment deadline) WAITS;
 /* What was read and not taken yet; valid until the next call that waits or takes. */
 struct str conn_input(const struct conn *conn);
 void conn_take(struct conn *conn, size_t count);
+/* Does it wait in conn_read_line with nothing half-read? Such a session may be told to go at any moment. */
+bool conn_is_idle(const struct conn *conn);
 
 /* ---- writing ---- */
 
@@ -73,9 +75,10 @@ enum err proxy_parse(struct str octets, struct proxy_header *out, size_t *used);
 struct tls_context; /* a certificate and the rules; shared by all connections, counted */
 
 enum tls_age {
-	TLS_AGE_CURRENT,
-	TLS_AGE_OLD
-}; /* 1.2 and newer; or 1.0 and newer, for an MX that wants it */
+	TLS_AGE_CURRENT, /* 1.2 and newer */
+	TLS_AGE_NEW,     /* 1.3 and newer */
+	TLS_AGE_OLD      /* 1.0 and newer, for an MX that wants it */
+};
 
 /* PEM text; ERR_TLS with a fault that says what is wrong with it. `alpn`: "smtp", "pop3": another is refused. */
 [[nodiscard]] enum err tls_context_new(struct str chain, struct str key, enum tls_age age,
