@@ -120,6 +120,8 @@ static bool is_line_of_unknown(const struct reader *reader, unsigned line)
 }
 
 static void mistake_is_found(cfg_t *cfg, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
+static void mistake_is_found(cfg_t *cfg, const char *format, va_list arguments)
 {
 	struct reader *reader = reading;
 	char text[200];
