@@ -182,7 +182,7 @@ bool take_address_literal(struct scan *scan, struct str *out, struct addr *ip)
 		/* Something like ::ffff:192.0.2.1 comes back folded to IPv4, which is fine here. */
 		if (str_find(six, ':') == STR_NONE || !addr_parse_ip(six, &addr))
 			return false;
-	} else if (!addr_parse_ip(text, &addr) || addr.family != ADDR_IPV4) {
+	} else if (str_find(text, ':') != STR_NONE || !addr_parse_ip(text, &addr)) {
 		return false;
 	}
 	*out = between(scan->at, at.at);
@@ -214,9 +214,11 @@ bool take_mailbox(struct arena *arena, struct scan *scan, bool allow_utf8, struc
 	if (address.is_literal ? !take_address_literal(&at, &address.domain, &ip)
 			       : !take_domain(&at, allow_utf8, &address.domain))
 		return false;
-	if ((size_t)(at.at - scan->at) > LIMIT_path - 2) /* without "<" and ">" */
-		return false;
 	address.is_utf8 = !str_is_ascii(address.local) || !str_is_ascii(address.domain);
+	/* rfc5321 4.5.3.1.3 without "<" and ">"; A-labels may be longer than what was written. */
+	if ((size_t)(at.at - scan->at) > LIMIT_path - 2 ||
+	    (address.is_utf8 && address_print(arena, &address).len > LIMIT_path - 2))
+		return false;
 	*out = address;
 	*scan = at;
 	return true;
@@ -255,8 +257,16 @@ struct str local_part_print(struct arena *arena, struct str local)
 
 struct str domain_canonical(struct arena *arena, struct str domain)
 {
+	struct scan scan = scan_of(domain);
 	char ascii[LIMIT_domain + 1];
+	char ip[ADDR_TEXT];
+	struct str literal;
+	struct addr addr;
 
+	if (take_address_literal(&scan, &literal, &addr) && scan_at_end(&scan)) {
+		addr_print_ip(&addr, ip);
+		return str_print(arena, addr.family == ADDR_IPV6 ? "[IPv6:%s]" : "[%s]", ip);
+	}
 	if (!str_is_ascii(domain) && to_a_labels(domain, ascii))
 		domain = str_of(ascii);
 	return str_lower(arena, domain);

@@ -6,12 +6,12 @@
  * no white space, no controls, domain names by the rules of host names.
  *
  * Canonical text: the local part as it is, in quotes only where it needs them; the domain in
- * lower case, always as A-labels (ASCII), so that two spellings of one domain give one text.
+ * lower case, always as A-labels (ASCII), an address literal as base prints its address: two
+ * spellings of one domain give one text.
  * The case of the local part is kept: whether it matters is for its host to say (rfc5321 2.4).
  */
 struct address {
-	struct str
-		local; /* without its quotes and backslashes; at most LIMIT_local_part as written */
+	struct str local;  /* without its quotes; at most LIMIT_local_part octets as written */
 	struct str domain; /* as written; an address literal with its brackets */
 	bool is_quoted;    /* the local part was written as a quoted string */
 	bool is_literal;   /* the domain is an address literal */

@@ -98,7 +98,7 @@ static void parts_close(struct pass *pass, uint32_t above, size_t end, size_t li
 
 		if (pass->in_header) { /* no empty line: all of it is header */
 			part->body_at = part->header_at > end ? part->header_at : end;
-			part->lines = line_ends;
+			part->lines = part->header_at > end ? pass->line_ends : line_ends;
 			pass->in_header = false;
 			pass->mime->oddities |= mime_part_read(pass->arena, pass->mime, part);
 		}
