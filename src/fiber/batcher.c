@@ -20,7 +20,7 @@ struct batcher {
 	bool has_thread;
 	pthread_mutex_t mutex; /* guards what follows */
 	pthread_cond_t wake;
-	struct list handed; /* to the thread */
+	struct list handed; /* to the thread; in the simulated world, of the batch under way */
 	struct list done;   /* by the thread */
 	bool leaving;
 	/* The simulated world's. */
@@ -118,18 +118,26 @@ static void real_run(struct batcher *batcher, struct batch_job *job) WAITS
 
 /* ---- the simulated world: the first who waits leads a batch for all who gathered ---- */
 
-static void lead(struct batcher *batcher) WAITS
+static void finish_handed(struct batcher *batcher)
 {
-	struct list jobs;
+	if (!list_is_empty(&batcher->handed))
+		batcher->fn(batcher->context, &batcher->handed);
+	answer(&batcher->handed);
+	batcher->busy = false;
+}
 
-	list_init(&jobs);
+/* batcher_drop may come in each wait here; then our own job is done and the batcher is gone. */
+static void lead(struct batcher *batcher, const struct batch_job *own) WAITS
+{
 	batcher->busy = true;
 	(void)fiber_park_hard("batch", now()); /* until all who are ready have handed in */
-	list_move_all(&jobs, &batcher->gathering);
+	if (own->done)
+		return;
+	list_move_all(&batcher->handed, &batcher->gathering);
 	(void)fiber_park_hard("batch", in_us(batcher->sim_cost_us));
-	batcher->fn(batcher->context, &jobs);
-	batcher->busy = false;
-	answer(&jobs);
+	if (own->done)
+		return;
+	finish_handed(batcher);
 	if (!list_is_empty(&batcher->gathering))
 		fiber_wake_if(CONTAINER_OF(batcher->gathering.next, struct batch_job, link)->waiter,
 			      OK);
@@ -142,7 +150,7 @@ static void sim_run(struct batcher *batcher, struct batch_job *job) WAITS
 		if (batcher->busy)
 			(void)fiber_park_hard("batch", NEVER);
 		else
-			lead(batcher);
+			lead(batcher, job);
 	}
 }
 
@@ -182,8 +190,10 @@ void batcher_drop(struct batcher **batcher)
 
 	if (!b)
 		return;
-	must(list_is_empty(&b->gathering) || b->has_thread);
-	if (b->has_thread) {
+	if (!b->has_thread) {
+		list_move_all(&b->handed, &b->gathering);
+		finish_handed(b);
+	} else {
 		hand_over(&b->hook);
 		pthread_mutex_lock(&b->mutex);
 		b->leaving = true;

@@ -17,7 +17,10 @@
  *  (4) In the simulated world the same seed gives the same order of everything. Time passes only
  *      when no fiber can run, and then jumps to the next due moment.
  *  (5) A waiting fiber that nothing can wake again holds its world open; world_run returns when
- *      no fiber is left, or after world_halt.
+ *      no fiber is left, or after world_halt. In the simulated world, where nothing comes from
+ *      outside, a world in which all wait and nothing is due is a bug: it prints them and aborts.
+ *  (6) Threads are made at the first world_run, offload and batcher_run, not before: a role that
+ *      enters its sandbox first has them inside too.
  */
 #include "base/base.h"
 
@@ -27,6 +30,7 @@ struct world;
 
 struct world *world_real_new(void);
 struct world *world_sim_new(uint64_t seed);
+/* Stops the fibers that are left and runs them until they have unwound, then frees the world. */
 void world_drop(struct world **world);
 /* Runs fibers until none is left (OK) or world_halt. Called from plain code, never from a fiber. */
 void world_run(struct world *world);
@@ -54,7 +58,8 @@ moment in_us(int64_t us);
 moment sooner(moment a, moment b);
 void random_bytes(void *at, size_t len); /* the real world's are fit for keys */
 uint64_t random_u64(void);
-/* A new id, unique in practice: 42 bits of wall-clock milliseconds, 22 of chance. 0 is none. */
+/* A new id: 42 bits of wall-clock milliseconds, 22 of chance. Ids of one world only grow, so they
+   are unique there, and unique in practice between worlds. 0 is none. */
 uint64_t id_new(void);
 
 /* ---- fibers ---- */
@@ -132,7 +137,8 @@ void offload(void (*fn)(void *arg), void *arg) WAITS;
 /*
  * batcher: one thread that takes all jobs that are ready, does them in one go and answers all of
  * them: a commit shared by everyone who waits for it. While a batch runs the next one gathers.
- * In the simulated world a fiber does the same, `sim_cost_us` of virtual time a batch.
+ * In the simulated world a fiber does the same, `sim_cost_us` of virtual time a batch. Jobs are
+ * handed over when no fiber can run, so that all that were ready share a batch.
  */
 struct batcher;
 struct batch_job {
@@ -163,7 +169,9 @@ enum err fd_wait(struct fd_watch *watch, unsigned how, moment deadline) WAITS;
 
 /*
  * stream: one end of a byte connection. The try_ halves never wait and say ERR_AGAIN instead;
- * reading gives ERR_CLOSED at the end of what the peer sent and ERR_RESET when it was cut.
+ * reading gives ERR_CLOSED at the end of what the peer sent and ERR_RESET when it was cut; so
+ * does writing to a connection that is gone. At most one fiber per direction. A fiber that has
+ * moved very much without a wait gets ERR_AGAIN too, and its next wait is a yield.
  */
 struct stream;
 
@@ -181,7 +189,7 @@ const struct addr *stream_local(const struct stream *stream);
 
 struct listener;
 
-/* Of a bound, listening descriptor, which it then owns (the real world). */
+/* Of a bound, listening descriptor, which it then owns unless it fails (the real world). */
 [[nodiscard]] enum err listener_of_fd(int fd, struct listener **out);
 /* Of an address: binds and listens with `backlog` (real), or appears in the simulated net. */
 [[nodiscard]] enum err listener_new(const struct addr *at, int backlog, struct listener **out);
@@ -191,7 +199,7 @@ const struct addr *listener_address(const struct listener *listener);
 void listener_drop(struct listener **listener);
 [[nodiscard]] enum err stream_connect(const struct addr *to, moment deadline, struct stream **out)
 	WAITS;
-/* Of a connected socket, which it then owns (the real world). */
+/* Of a connected, non-blocking socket, which it then owns unless it fails (the real world). */
 [[nodiscard]] enum err stream_of_fd(int fd, struct stream **out);
 /* Two ends of one connection, no listener between. Real: a socket pair. */
 [[nodiscard]] enum err stream_pair(struct stream *ends[2]);
@@ -205,14 +213,19 @@ struct sim_link {
 	uint64_t octets_per_s; /* 0: no bound */
 	unsigned
 		loss_ppm; /* of segments; each loss delays what follows by a retransmission, as TCP would */
-	size_t window; /* octets under way before a writer waits; 0: 65536 */
+	size_t window; /* octets sent and not yet read before a writer waits; 0: 65536 */
 };
 void sim_set_link(struct world *world, const struct sim_link *link);
-/* Cut every link whose either end has this address: both sides see ERR_RESET. */
+/* Cut every link whose either end has this address (port 0: all ports of that host): both sides
+   see ERR_RESET once they have read what had arrived. */
 void sim_cut(struct world *world, const struct addr *address);
-/* From now on nothing passes and nobody is told (a cable pulled). */
+/* From now on nothing passes and nobody is told (a cable pulled); connecting times out. */
 void sim_go_dark(struct world *world, const struct addr *address);
+/* The cable is back: connections made from now on pass. Those that were dark stay dead. */
+void sim_come_back(struct world *world, const struct addr *address);
 void sim_stream_cut(struct stream *stream);
+/* Where connections made from now on come from (the port is given by the net). */
+void sim_set_local(struct world *world, const struct addr *address);
 /* Where the wall clock stands at the start of a simulated world: 2026-01-01T00:00:00Z unless set. */
 void sim_set_wall(struct world *world, int64_t us);
 

@@ -81,16 +81,12 @@ static void tell_on_stderr(struct world *world, const char *name, int64_t us)
 		(long long)us / 1000);
 }
 
-/* World.now is at most one tick old when a slice begins, so `us` is that much too long at worst. */
+/* The beginning of a slice is known to a tick of the coarse clock, so `us` is that much too long
+   at worst. */
 static void real_slice_end(struct world *world, const char *name)
 {
-	struct real_world *real = real_of(world);
-	moment begun = world->now;
-	int64_t us;
+	int64_t us = real_now(world) - world->slice_begun;
 
-	if (coarse_us() == real->tick)
-		return;
-	us = real_refresh(real) - begun;
 	if (us > world->stats.slice_longest_us)
 		world->stats.slice_longest_us = us;
 	if (us <= LIMIT_fiber_slice)

@@ -98,6 +98,7 @@ static void run_one(struct world *world, struct fiber *fiber)
 
 	world->current = fiber;
 	fiber->moved = 0;
+	world->slice_begun = world->now;
 	world->stats.switches++;
 	atomic_store_explicit(&world->running, name, memory_order_relaxed);
 	atomic_store_explicit(&world->slices, world->stats.switches, memory_order_relaxed);
@@ -210,7 +211,7 @@ moment in_us(int64_t us)
 	moment then;
 
 	if (__builtin_add_overflow(now(), us, &then))
-		return us > 0 ? NEVER : 0;
+		return NEVER; /* now() is not negative, so it was too much */
 	return then;
 }
 

@@ -80,6 +80,7 @@ struct world {
 	struct heap timers;
 	struct list idle_hooks;
 	moment now;
+	moment slice_begun;
 	struct context loop; /* where world_run was left */
 	struct stack_pool stacks;
 	struct world_stats stats;
