@@ -63,7 +63,7 @@ static size_t run_lines(struct dot_reader *reader, const char *at, size_t len)
 		count_line(reader, line_len + 1, true);
 		done += line_len + 1;
 		reader->state = DOT_LINE_START;
-		if (done == len || at[done] == '.')
+		if (done == len || (at[done] == '.' && !reader->keeps_dots))
 			return done;
 	}
 }
@@ -127,7 +127,7 @@ bool dot_read(struct dot_reader *reader, struct str *in, struct str *out)
 		return false;
 	switch (reader->state) {
 	case DOT_LINE_START:
-		if (in->at[0] == '.') {
+		if (in->at[0] == '.' && !reader->keeps_dots) {
 			reader->state = DOT_DOT;
 			*in = str_from(*in, 1);
 			return give(reader, in, 0, out);
@@ -151,6 +151,18 @@ bool dot_read(struct dot_reader *reader, struct str *in, struct str *out)
 		break;
 	}
 	return false;
+}
+
+struct str dot_read_end(struct dot_reader *reader)
+{
+	struct str owed = S("");
+
+	if (reader->state == DOT_CR)
+		reader->state = bare_cr(reader);
+	if (reader->state == DOT_OWED_LF)
+		give_constant(reader, S("\n"), &owed);
+	reader->state = DOT_ENDED;
+	return owed;
 }
 
 /* Up to and with the octet after which the next dot would have to be doubled. */

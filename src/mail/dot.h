@@ -27,7 +27,8 @@ enum dot_state {
 
 struct dot_reader {
 	enum dot_state state;
-	bool normalise;   /* set by the caller: give CRLF for each bare CR and bare LF */
+	bool keeps_dots; /* set by the caller: a counted text (BDAT), where no dot means anything */
+	bool normalise;  /* set by the caller: give CRLF for each bare CR and bare LF */
 	bool has_bare_cr; /* marks of what came so far */
 	bool has_bare_lf;
 	uint64_t octets;      /* given out */
@@ -41,6 +42,8 @@ struct dot_reader {
  * when *in is used up or the end was reached; call again with the next octets.
  */
 bool dot_read(struct dot_reader *reader, struct str *in, struct str *out);
+/* The counted text is over: a CR at its end was bare. What is still owed, empty mostly. */
+struct str dot_read_end(struct dot_reader *reader);
 static inline bool dot_read_ended(const struct dot_reader *reader)
 {
 	return reader->state == DOT_ENDED;

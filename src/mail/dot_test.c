@@ -347,6 +347,37 @@ static void a_lone_dot_never_leaves_undoubled(void **state)
 		}
 }
 
+/* BDAT: every octet is text, and the end is where the count ends. */
+static void a_counted_text_keeps_its_dots_and_is_still_checked(void **state)
+{
+	static const struct {
+		const char *text;
+		const char *normal;
+		bool bare_cr, bare_lf;
+	} cases[] = {
+		{ "a\r\n.\r\nQUIT\r\n", "a\r\n.\r\nQUIT\r\n", false, false },
+		{ "..\r\n.", "..\r\n.", false, false },
+		{ "a\r", "a\r\n", true, false },
+		{ "a\n.\n", "a\r\n.\r\n", false, true },
+		{ "a\r.\r\nb", "a\r\n.\r\nb", true, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++)
+		for (size_t split = 0; split <= strlen(cases[i].text); split++) {
+			struct dot_reader reader = { .keeps_dots = true, .normalise = true };
+			OWNED(outcome) struct outcome got = { .text = BUF(TEXT_MAX) };
+
+			feed_copy(&reader, str_first(str_of(cases[i].text), split), &got);
+			feed_copy(&reader, str_from(str_of(cases[i].text), split), &got);
+			buf_add(&got.text, dot_read_end(&reader));
+			assert_true(str_is(buf_str(&got.text), str_of(cases[i].normal)));
+			assert_int_equal(reader.has_bare_cr, cases[i].bare_cr);
+			assert_int_equal(reader.has_bare_lf, cases[i].bare_lf);
+			assert_int_equal(reader.octets, got.text.len);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +386,7 @@ int main(void)
 		cmocka_unit_test(only_crlf_dot_crlf_ends_the_text),
 		cmocka_unit_test(what_follows_the_end_stays_with_the_caller),
 		cmocka_unit_test(what_was_stuffed_is_read_back_at_every_split),
+		cmocka_unit_test(a_counted_text_keeps_its_dots_and_is_still_checked),
 		cmocka_unit_test(a_lone_dot_never_leaves_undoubled),
 	};
 
