@@ -332,19 +332,35 @@ static enum err add_fd(struct fd_ring *ring, uint64_t position, int fd)
 	return OK;
 }
 
+/* What has left still lies before what waits; it goes before the buffer would reach its end. */
+static void make_room(struct channel *channel)
+{
+	if (channel->twin && channel->twin->in.len >= LIMIT_link_outgoing) {
+		buf_consume(&channel->twin->in, channel->twin->in_taken);
+		channel->twin->in_taken = 0;
+	}
+	if (channel->out.len >= LIMIT_link_outgoing) {
+		buf_consume(&channel->out, channel->out_sent);
+		channel->out_position += channel->out_sent;
+		channel->out_sent = 0;
+	}
+}
+
 enum err channel_send(struct channel *channel, const struct frame *head, const struct shape *shape,
 		      const void *value)
 {
 	struct channel *twin = channel->twin;
 	struct buf *to = twin ? &twin->in : &channel->out;
 	struct fd_ring *fds = twin ? &twin->in_fds : &channel->out_fds;
-	size_t start = to->len;
 	struct frame frame = *head;
+	size_t start;
 	int fd = -1;
 	enum err err;
 
 	if (channel->ended)
 		return fault(ERR_GONE, "the channel has ended");
+	make_room(channel);
+	start = to->len;
 	err = buf_reserve(to, FRAME_HEAD);
 	if (err)
 		return fault(err, "too much waits to be sent");
