@@ -215,7 +215,8 @@ static struct str xml_text(struct arena *arena, struct str xml)
 			buf_add_char(&out, *scan.at++);
 			continue;
 		}
-		assert_true(take_char(&scan, '&') && take_until(&scan, ';', &name));
+		scan.at++;
+		assert_true(take_until(&scan, ';', &name));
 		code = str_is(name, S("amp"))    ? '&'
 		       : str_is(name, S("lt"))   ? '<'
 		       : str_is(name, S("gt"))   ? '>'
