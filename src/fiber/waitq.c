@@ -17,6 +17,12 @@ enum err waitq_wait(struct waitq *queue, moment deadline) WAITS
 	return wait_in(queue, "queue", deadline);
 }
 
+enum err waitq_wait_through(struct waitq *queue, moment deadline) WAITS
+{
+	list_add_last(&queue->waiters, &fiber_self()->wait);
+	return fiber_park_hard("queue", deadline);
+}
+
 void waitq_wake_one(struct waitq *queue)
 {
 	if (!list_is_empty(&queue->waiters))
