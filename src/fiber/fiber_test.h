@@ -10,8 +10,8 @@
 
 enum kind { REAL, SIMULATED };
 
-static enum kind kind_real = REAL;
-static enum kind kind_simulated = SIMULATED;
+[[maybe_unused]] static enum kind kind_real = REAL;
+[[maybe_unused]] static enum kind kind_simulated = SIMULATED;
 
 /* The same test in both worlds. */
 #define BOTH(test)                                                                                 \

@@ -195,8 +195,11 @@ static void run_posts(struct real_world *real)
 
 static void watch_event(struct fd_watch *watch, uint32_t events)
 {
-	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
-		watch->hung_up = true;
+	/* An error alone may pass (a datagram that was refused), so it does not end anything. */
+	if (events & (EPOLLRDHUP | EPOLLHUP))
+		watch->ended |= READABLE;
+	if (events & EPOLLHUP)
+		watch->ended |= WRITABLE;
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
 		watch->ready |= READABLE;
 		fiber_wake_if(watch->waiters[0], OK);

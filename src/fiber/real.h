@@ -16,7 +16,7 @@ struct fd_watch {
 	struct real_world *real;
 	int fd;
 	unsigned ready; /* READABLE | WRITABLE: worth trying */
-	bool hung_up;   /* trying will always say something: ready stays */
+	unsigned ended; /* READABLE | WRITABLE: trying will always say something, so ready stays */
 	struct fiber *waiters[2];
 };
 
@@ -59,8 +59,7 @@ enum err watch_wait(struct fd_watch *watch, unsigned how, moment deadline) WAITS
 /* A try said EAGAIN: nothing more until the next edge. */
 static inline void watch_used_up(struct fd_watch *watch, unsigned how)
 {
-	if (!watch->hung_up)
-		watch->ready &= ~how;
+	watch->ready &= ~(how & ~watch->ended);
 }
 
 void real_offload(struct world *world, void (*fn)(void *arg), void *arg) WAITS;

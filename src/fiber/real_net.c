@@ -56,7 +56,7 @@ static enum err real_try_read(struct stream *stream, void *at, size_t room, size
 	while (got < 0 && errno == EINTR);
 	if (got > 0) {
 		/* Less than there was room for: the socket is empty, and an edge will tell of more.
-		   (An end that came along with the octets has set hung_up, and that stays.) */
+		   (An end that came along with the octets has set watch->ended, and that stays.) */
 		if ((size_t)got < room)
 			watch_used_up(watch, READABLE);
 		*out = (size_t)got;
@@ -86,7 +86,6 @@ static enum err real_try_write(struct stream *stream, struct str octets, size_t 
 	}
 	if (errno != EAGAIN)
 		return cut_or_errno("write to the connection");
-	/* Not kept by hung_up: a peer that only shut its half may still let us wait for room. */
 	watch->ready &= ~WRITABLE;
 	return ERR_AGAIN;
 }
