@@ -18,6 +18,7 @@ enum {
 /* Printable ASCII as it is; quote and backslash behind a backslash, the rest as \xNN. */
 static void add_string(struct buf *line, struct str s)
 {
+	static const char digits[] = "0123456789ABCDEF";
 	size_t end;
 	size_t i = 0;
 
@@ -26,12 +27,15 @@ static void add_string(struct buf *line, struct str s)
 	for (; i < s.len && line->len < end; i++) {
 		unsigned char c = (unsigned char)s.at[i];
 
-		if (c < ' ' || c >= 0x7F)
-			buf_print(line, "\\x%02X", c);
-		else if (c == '"' || c == '\\')
-			buf_print(line, "\\%c", c);
-		else
-			buf_add_char(line, (char)c);
+		if (c < ' ' || c >= 0x7F) {
+			const char escape[] = { '\\', 'x', digits[c >> 4], digits[c & 15] };
+
+			buf_add(line, (struct str){ escape, sizeof(escape) });
+			continue;
+		}
+		if (c == '"' || c == '\\')
+			buf_add_char(line, '\\');
+		buf_add_char(line, (char)c);
 	}
 	buf_add_char(line, '"');
 	if (i < s.len)
