@@ -46,22 +46,24 @@ static void tell(const struct inspection *inspection, struct arena *arena,
 	answer->preview = str_dup(arena, summary->preview);
 }
 
-static void trace(const struct role *role, struct arena *arena, const struct ask_inspect *ask,
-		  const struct inspection *inspection, const struct answer_inspect *answer,
-		  moment start)
+static void trace(const struct role *role, const struct ask_inspect *ask,
+		  struct inspection *inspection, const struct answer_inspect *answer,
+		  int64_t start_us)
 {
 	static const char *const verdicts[] = {
 		[INSPECT_ACCEPT] = "accept", [INSPECT_REFUSE] = "refuse", [INSPECT_DEFER] = "defer"
 	};
-	struct str detail = mime_oddities_print(arena, inspection->mime.oddities);
+	/* The wall clock, as now() moves by ticks only and most messages take less than one. */
+	int64_t us = wall_us() - start_us;
+	struct str detail = answer->text;
 	char id[ID_TEXT + 1];
 
 	id_print(ask->message, id);
-	if (answer->verdict != INSPECT_ACCEPT)
-		detail = answer->text;
+	if (answer->verdict == INSPECT_ACCEPT)
+		detail = mime_oddities_print(&inspection->arena, inspection->mime.oddities);
 	TRACE(role->trace, ask->session, 0, inspect, .message = str_of(id),
 	      .verdict = str_of(verdicts[answer->verdict]), .parts = inspection->mime.count,
-	      .depth = inspection->mime.depth, .detail = detail, .us = (uint64_t)(now() - start));
+	      .depth = inspection->mime.depth, .detail = detail, .us = us > 0 ? (uint64_t)us : 0);
 }
 
 static enum err serve_inspect(struct link_call *call, const struct ask_inspect *ask,
@@ -69,7 +71,7 @@ static enum err serve_inspect(struct link_call *call, const struct ask_inspect *
 {
 	struct role *role = call->context;
 	struct inspection inspection = { 0 };
-	moment start = now();
+	int64_t start_us = wall_us();
 	enum err err = body_map(&ask->body, &inspection.message);
 
 	if (err)
@@ -77,7 +79,7 @@ static enum err serve_inspect(struct link_call *call, const struct ask_inspect *
 	look_at(&inspection);
 	decide(role, call->arena, &inspection.summary, answer);
 	tell(&inspection, call->arena, answer);
-	trace(role, call->arena, ask, &inspection, answer, start);
+	trace(role, ask, &inspection, answer, start_us);
 	inspection_done(&inspection);
 	body_unmap(&ask->body, inspection.message);
 	return OK;
