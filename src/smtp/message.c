@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The data of one message on its way in: our Received line, then the client's octets. */
+#include "smtp/session.h"
+
+#include <stdlib.h>
+
+enum { RECEIVED_MAX = 4096, GRACE_MS = 30'000, TEXT_LINE_MAX = 1000 };
+
+/* rfc3848, rfc6531 3.7.3: ESMTP + S for TLS + A for a sign-in, after what the client said. */
+static struct str with_keyword(struct smtp_session *s)
+{
+	const char *base = s->is_lmtp ? "LMTP" : s->is_extended ? "ESMTP" : "SMTP";
+
+	if (s->envelope.is_utf8)
+		base = s->is_lmtp ? "UTF8LMTP" : "UTF8SMTP";
+	if (!s->is_extended)
+		return str_of(base);
+	return str_print(&s->arena, "%s%s%s", base, conn_is_tls(s->conn) ? "S" : "",
+			 s->is_signed_in ? "A" : "");
+}
+
+/* rfc5321 4.4: one line for this hop. "for" only when there is one recipient: others are not to see it. */
+static void add_received(struct smtp_session *s)
+{
+	OWNED(buf) struct buf line = BUF(RECEIVED_MAX);
+	struct envelope *envelope = &s->envelope;
+	const struct tls_info *tls = conn_tls(s->conn);
+	char id[ID_TEXT + 1];
+	struct received received = {
+		.from_helo = buf_str(&s->hello),
+		.from_addr = *conn_peer(s->conn),
+		.by = s->config->hostname,
+		.with = with_keyword(s),
+		.wall_us = wall_us(),
+	};
+
+	id_print(envelope->message->id, id);
+	received.id = str_of(id);
+	if (envelope->recipient_count == 1)
+		received.for_address = envelope->recipients[0];
+	if (tls->version)
+		received.tls = str_print(&s->arena, "%s %s", tls->version, tls->cipher);
+	if (received_print(&line, &received) != OK)
+		must(!"a Received line has room");
+	envelope->message->failure = body_write(&envelope->message->writer, buf_str(&line));
+}
+
+void smtp_message_begin(struct smtp_session *s)
+{
+	struct message *message = calloc(1, sizeof(*message));
+
+	must(message);
+	message->id = id_new();
+	message->started = message->last_octet = now();
+	message->reader.normalise = str_is(s->config->bare_newlines, S("normalise"));
+	body_writer_init(&message->writer, s->config->message_size_max + RECEIVED_MAX);
+	s->envelope.message = message;
+	add_received(s);
+}
+
+void smtp_message_drop(struct message **message)
+{
+	if (!*message)
+		return;
+	body_writer_done(&(*message)->writer);
+	free(*message);
+	*message = NULL;
+}
+
+/* Past the limit or after a failure the octets are counted and thrown away. */
+void smtp_message_add(struct smtp_session *s, struct str octets)
+{
+	struct message *message = s->envelope.message;
+
+	if (octets.len > s->config->message_size_max - message->octets)
+		message->is_too_large = true;
+	if (message->is_too_large || message->failure || octets.len == 0)
+		return;
+	message->failure = body_write(&message->writer, octets);
+	message->octets += octets.len;
+}
+
+struct smtp_reply smtp_too_large(struct smtp_session *s)
+{
+	return smtp_reply_with(
+		&s->arena, SMTP_REPLY_too_large,
+		str_print(&s->arena, "%llu", (unsigned long long)s->config->message_size_max));
+}
+
+static struct smtp_reply too_large(struct smtp_session *s)
+{
+	smtp_trace_policy(s, "message_size_max", "refuse", S("the message grew past it"));
+	return smtp_too_large(s);
+}
+
+struct smtp_reply smtp_message_judge(struct smtp_session *s)
+{
+	struct message *message = s->envelope.message;
+	const struct dot_reader *reader = &message->reader;
+
+	if (message->is_too_large)
+		return too_large(s);
+	if ((reader->has_bare_cr || reader->has_bare_lf) && !reader->normalise) {
+		smtp_trace_policy(s, "bare_newlines", "refuse",
+				  reader->has_bare_lf ? S("bare LF in the data")
+						      : S("bare CR in the data"));
+		return smtp_reply(SMTP_REPLY_bare_newline);
+	}
+	if (reader->line_longest > TEXT_LINE_MAX && str_is(s->config->long_lines, S("refuse"))) {
+		smtp_trace_policy(s, "long_lines", "refuse", S("a line longer than 998 octets"));
+		return smtp_reply(SMTP_REPLY_long_line);
+	}
+	if (message->failure) {
+		smtp_trace_trouble(s, message->failure, "keeping the data");
+		return smtp_reply(message->failure == ERR_FULL ? SMTP_REPLY_disk_full
+							       : SMTP_REPLY_unavailable);
+	}
+	return (struct smtp_reply){ 0 };
+}
+
+/* The moment at which a sender that says nothing more would be below data_rate_min. */
+static moment too_slow_at(const struct smtp_session *s)
+{
+	const struct message *message = s->envelope.message;
+	uint64_t rate = s->config->data_rate_min;
+	uint64_t due_us;
+
+	if (rate == 0)
+		return NEVER;
+	due_us = message->came / rate * 1'000'000 + message->came % rate * 1'000'000 / rate;
+	if (due_us < GRACE_MS * 1000ull)
+		due_us = GRACE_MS * 1000ull;
+	/* Only time spent waiting for the client counts. */
+	return now() + (moment)due_us - message->waited_us;
+}
+
+enum err smtp_data_fill(struct smtp_session *s) WAITS
+{
+	struct message *message = s->envelope.message;
+	size_t before = conn_input(s->conn).len;
+	moment slow = too_slow_at(s);
+	moment idle = smtp_patience(s);
+	moment start = now();
+	enum err err = conn_fill(s->conn, sooner(slow, idle));
+
+	message->waited_us += now() - start;
+	if (!err) {
+		message->last_octet = now();
+		message->came += conn_input(s->conn).len - before;
+	}
+	if (err == ERR_TIMEOUT && slow < idle) {
+		smtp_trace_policy(s, "data_rate_min", "close", S("the data comes too slowly"));
+		err = smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_data_too_slow), "timeout");
+		return err ? err : ERR_CLOSED;
+	}
+	return err;
+}

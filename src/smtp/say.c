@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "smtp/session.h"
+
+enum { SLOW_MS = 1000, REPLY_MAX = 65536 };
+
+unsigned smtp_trace_flags(const struct smtp_session *s)
+{
+	return conn_is_tls(s->conn) ? TRACE_ENCRYPTED : 0;
+}
+
+moment smtp_patience(const struct smtp_session *s)
+{
+	bool is_stressed = s->service->is_stressed && *s->service->is_stressed;
+
+	return in_ms(is_stressed ? s->config->session_stress_idle : s->config->session_idle);
+}
+
+struct smtp_reply smtp_reply_named(struct smtp_session *s, enum smtp_reply_name name)
+{
+	return smtp_reply_with(&s->arena, name, s->config->hostname);
+}
+
+static struct str verb_text(const struct smtp_session *s)
+{
+	return s->was_greeted ? str_of(smtp_verb_name(s->verb)) : S("greeting");
+}
+
+static void trace_lines(struct smtp_session *s, const struct smtp_reply *reply, struct str lines)
+{
+	struct scan scan = scan_of(lines);
+	struct str line;
+
+	while (take_until(&scan, '\n', &line)) {
+		/* A challenge may hold what a password can be guessed from (CRAM-MD5, SCRAM). */
+		bool is_secret = reply->code == 334;
+
+		line = str_first(line, line.len - 1);
+		TRACE(s->service->trace, s->id,
+		      smtp_trace_flags(s) | (is_secret ? TRACE_MASKED : 0), reply,
+		      .code = reply->code, .line = is_secret ? S("334 ****") : line,
+		      .more = !scan_at_end(&scan), .verb = verb_text(s),
+		      .us = (uint64_t)(now() - s->heard));
+	}
+}
+
+static enum err say(struct smtp_session *s, const struct smtp_reply *reply, moment deadline) WAITS
+{
+	OWNED(buf) struct buf lines = BUF(REPLY_MAX);
+	bool with_enhanced = !listener_without(s->listener, "ENHANCEDSTATUSCODES");
+	enum err err = smtp_reply_print(&lines, reply, with_enhanced);
+
+	must(!err);
+	trace_lines(s, reply, buf_str(&lines));
+	return conn_write(s->conn, buf_str(&lines), deadline);
+}
+
+enum err smtp_slow_down(struct smtp_session *s) WAITS
+{
+	if (s->is_exempt)
+		return OK;
+	return fiber_sleep(in_ms(SLOW_MS));
+}
+
+static enum err count_error(struct smtp_session *s) WAITS
+{
+	s->errors++;
+	if (s->errors <= s->config->errors_soft || s->is_exempt)
+		return OK;
+	smtp_trace_policy(s, "errors_soft", "delay", S("one more refused command"));
+	return smtp_slow_down(s);
+}
+
+enum err smtp_say(struct smtp_session *s, struct smtp_reply reply) WAITS
+{
+	enum err err = OK;
+
+	must(reply.code);
+	if (reply.code >= 500)
+		err = count_error(s);
+	if (!err)
+		err = say(s, &reply, smtp_patience(s));
+	if (!err && s->errors >= s->config->errors_max) {
+		smtp_trace_policy(s, "errors_max", "close", S("too many refused commands"));
+		err = smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_too_many_errors), "errors");
+	}
+	return err;
+}
+
+enum err smtp_say_name(struct smtp_session *s, enum smtp_reply_name name) WAITS
+{
+	return smtp_say(s, smtp_reply(name));
+}
+
+enum err smtp_say_last(struct smtp_session *s, struct smtp_reply reply, const char *reason) WAITS
+{
+	s->is_over = true;
+	s->reason = reason;
+	return say(s, &reply, smtp_patience(s));
+}
+
+enum err smtp_say_for_all(struct smtp_session *s, struct smtp_reply reply) WAITS
+{
+	enum err err = smtp_say(s, reply);
+
+	for (size_t i = 1; !err && !s->is_over && s->is_lmtp && i < s->envelope.given_count; i++)
+		err = say(s, &reply, smtp_patience(s));
+	return err;
+}
+
+void smtp_set_state(struct smtp_session *s, enum smtp_state state)
+{
+	if (state == s->state)
+		return;
+	TRACE(s->service->trace, s->id, smtp_trace_flags(s), state,
+	      .from = str_of(smtp_state_name(s->state)), .to = str_of(smtp_state_name(state)));
+	s->state = state;
+}
+
+void smtp_trace_policy(struct smtp_session *s, const char *option, const char *verdict,
+		       struct str detail)
+{
+	if (!s->service->trace)
+		return;
+	TRACE(s->service->trace, s->id, smtp_trace_flags(s), policy, .rule = str_of(option),
+	      .verdict = str_of(verdict), .detail = detail,
+	      .source = config_origin(s->config, &s->arena, option));
+}
+
+void smtp_trace_trouble(struct smtp_session *s, enum err err, const char *what)
+{
+	TRACE(s->service->trace, s->id, smtp_trace_flags(s), trouble, .err = str_of(err_name(err)),
+	      .detail = str_print(&s->arena, "%s: %s (%s)", what, err_text(err), fault_text()));
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Private to smtp: the state of one session, and the parts that its files give one another. */
+#include "smtp/server.h"
+#include "smtp/smtp.h"
+
+/*
+ * One mail transaction: from MAIL to the end of the data, RSET, EHLO or STARTTLS. All of it lies in
+ * its own arena and goes with it.
+ */
+struct envelope {
+	struct arena arena;
+	struct str sender; /* canonical; empty: the null reverse-path */
+	enum smtp_body body;
+	bool is_utf8;
+	uint64_t size_said;     /* SIZE=, 0: not said */
+	struct str *recipients; /* canonical, each once */
+	size_t recipient_count;
+	size_t recipient_room;
+	uint32_t *
+		given; /* for each RCPT that got 250: its index in recipients (LMTP answers each) */
+	size_t given_count;
+	size_t given_room;
+	size_t refused;          /* RCPTs that did not */
+	struct message *message; /* the data, once it begins */
+};
+
+/* The data of a transaction on its way in. */
+struct message {
+	uint64_t id;
+	struct body_writer writer;
+	struct dot_reader reader;
+	uint64_t octets; /* of data kept so far, without our Received line */
+	uint64_t came;   /* octets that arrived */
+	bool is_too_large;
+	enum err failure; /* the writer's */
+	moment started;
+	moment last_octet;
+	int64_t waited_us; /* for the client */
+};
+
+struct smtp_session {
+	struct smtp_service *service;
+	const struct config *config;
+	const struct config_listener *listener;
+	struct conn *conn;
+	uint64_t id;
+	moment began;
+
+	enum smtp_state state;
+	bool is_lmtp;
+	bool is_extended; /* EHLO or LHLO, not HELO */
+	bool is_exempt;   /* connections_exempt: no delays, no blame */
+	bool masks_lines; /* a sign-in was refused at once: its responses may come as if they were commands */
+	bool is_over;
+	struct buf hello;
+	struct buf account; /* address of who signed in */
+	uint64_t account_handle;
+	bool is_signed_in;
+	struct envelope envelope;
+
+	struct arena arena;  /* of one command */
+	enum smtp_verb verb; /* of the command under way; its replies tell it in the trace */
+	bool was_greeted;
+	moment heard;
+
+	unsigned commands, errors, idle_commands, failures, unknown, messages;
+	const char *reason; /* of the close, once it is known */
+};
+
+/* ---- saying (say.c) ---- */
+
+enum err smtp_say(struct smtp_session *s, struct smtp_reply reply) WAITS;
+enum err smtp_say_name(struct smtp_session *s, enum smtp_reply_name name) WAITS;
+/* A 421 or 554 that ends the session. */
+enum err smtp_say_last(struct smtp_session *s, struct smtp_reply reply, const char *reason) WAITS;
+/* As many times as LMTP wants it after the data: once for each recipient taken (rfc2033 4.2). */
+enum err smtp_say_for_all(struct smtp_session *s, struct smtp_reply reply) WAITS;
+/* With our host name as the detail. */
+struct smtp_reply smtp_reply_named(struct smtp_session *s, enum smtp_reply_name name);
+unsigned smtp_trace_flags(const struct smtp_session *s);
+void smtp_set_state(struct smtp_session *s, enum smtp_state state);
+/* A rule decided; `option` is the configuration's name for it. */
+void smtp_trace_policy(struct smtp_session *s, const char *option, const char *verdict,
+		       struct str detail);
+void smtp_trace_trouble(struct smtp_session *s, enum err err, const char *what);
+/* The deadline for anything that the client has to do or to read. */
+moment smtp_patience(const struct smtp_session *s);
+/* Refusals come slower the more there were. */
+enum err smtp_slow_down(struct smtp_session *s) WAITS;
+
+/* ---- who are you, and what is there (hello.c) ---- */
+
+unsigned smtp_offered(
+	const struct smtp_session *s); /* enum smtp_extension, as EHLO would say now */
+enum err smtp_run_hello(struct smtp_session *s, const struct smtp_command *command) WAITS;
+enum err smtp_run_starttls(struct smtp_session *s) WAITS;
+/* May this client send mail at all now? Code 0, or 530. */
+struct smtp_reply smtp_entry_rule(const struct smtp_session *s);
+
+/* ---- signing in (auth.c) ---- */
+
+bool smtp_mechanism_is_offered(const struct smtp_session *s, struct str mechanism);
+enum err smtp_run_auth(struct smtp_session *s, const struct smtp_command *command) WAITS;
+void smtp_sign_out(struct smtp_session *s) WAITS;
+
+/* ---- the envelope (envelope.c, transaction.c) ---- */
+
+void smtp_envelope_reset(struct envelope *envelope);
+/* Takes one more RCPT; the same address twice is one recipient. */
+void smtp_envelope_add(struct envelope *envelope, struct str recipient);
+/* Forget the transaction, if there is one. */
+void smtp_forget(struct smtp_session *s);
+enum err smtp_run_mail(struct smtp_session *s, const struct smtp_command *command) WAITS;
+enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *command) WAITS;
+enum err smtp_run_vrfy(struct smtp_session *s, const struct smtp_command *command) WAITS;
+enum err smtp_run_expn(struct smtp_session *s, const struct smtp_command *command) WAITS;
+
+/* ---- the data (data.c, bdat.c, message.c) ---- */
+
+enum err smtp_run_data(struct smtp_session *s) WAITS;
+enum err smtp_run_bdat(struct smtp_session *s, const struct smtp_command *command,
+		       struct smtp_reply refused) WAITS;
+/* Begins the message of the envelope: its id and its Received line. */
+void smtp_message_begin(struct smtp_session *s);
+void smtp_message_drop(struct message **message);
+void smtp_message_add(struct smtp_session *s, struct str octets);
+/* What is wrong with what came: bare newlines, size, long lines, our own disk. Code 0: nothing. */
+struct smtp_reply smtp_message_judge(struct smtp_session *s);
+struct smtp_reply smtp_too_large(struct smtp_session *s); /* with the limit (rfc1870 6) */
+/* Wait for more of the data: idle and rate limits. */
+enum err smtp_data_fill(struct smtp_session *s) WAITS;
+/* The last octet is here and judged: filter, store, and the reply. Ends the transaction. */
+enum err smtp_accept(struct smtp_session *s) WAITS;

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* MAIL, RCPT, VRFY, EXPN: whose mail, for whom, and may it be. */
+#include "smtp/session.h"
+
+enum { ASK_MS = 10'000, ROOM_MS = 1000 };
+
+void smtp_forget(struct smtp_session *s)
+{
+	smtp_envelope_reset(&s->envelope);
+	if (s->state != SMTP_FRESH)
+		smtp_set_state(s, SMTP_READY);
+}
+
+/* ---- MAIL ---- */
+
+/* Is the disk able to take it? Asked once a second at most while the answer is yes. */
+static struct smtp_reply room_rule(struct smtp_session *s, uint64_t size) WAITS
+{
+	struct smtp_room *room = &s->service->room;
+	struct answer_room answer;
+	enum err err;
+
+	if (now() < room->until && size <= room->size)
+		return (struct smtp_reply){ 0 };
+	err = call_room(s->service->store, &(struct ask_room){ .size = size }, &s->arena, &answer,
+			in_ms(ASK_MS));
+	if (err) {
+		smtp_trace_trouble(s, err, "asking for room");
+		return smtp_reply(SMTP_REPLY_unavailable);
+	}
+	if (!answer.enough) {
+		smtp_trace_policy(s, "disk_floor", "defer", S("not enough free space"));
+		return smtp_reply(SMTP_REPLY_disk_full);
+	}
+	*room = (struct smtp_room){ .size = size, .until = in_ms(ROOM_MS) };
+	return (struct smtp_reply){ 0 };
+}
+
+/* rfc6409 6.1: who signed in sends as himself. The null sender is anybody's (rfc6522 reports). */
+static struct smtp_reply sender_rule(struct smtp_session *s, struct str sender) WAITS
+{
+	struct answer_may_send answer;
+	enum err err;
+
+	if (!s->is_signed_in || sender.len == 0)
+		return (struct smtp_reply){ 0 };
+	err = call_may_send(
+		s->service->store,
+		&(struct ask_may_send){ .account = s->account_handle, .sender = sender }, &s->arena,
+		&answer, in_ms(ASK_MS));
+	if (err) {
+		smtp_trace_trouble(s, err, "asking for the sender's right");
+		return smtp_reply(SMTP_REPLY_unavailable);
+	}
+	return answer.allowed ? (struct smtp_reply){ 0 } : smtp_reply(SMTP_REPLY_not_your_address);
+}
+
+static struct smtp_reply size_rule(struct smtp_session *s, const struct smtp_command *command)
+{
+	if (!command->has_size || command->size <= s->config->message_size_max)
+		return (struct smtp_reply){ 0 };
+	smtp_trace_policy(s, "message_size_max", "refuse", S("SIZE= says too much"));
+	return smtp_too_large(s); /* rfc1870 6.1 */
+}
+
+enum err smtp_run_mail(struct smtp_session *s, const struct smtp_command *command) WAITS
+{
+	struct smtp_reply refused = smtp_entry_rule(s);
+	struct str sender = S("");
+
+	if (!command->is_null)
+		sender = address_print(&s->arena, &command->address);
+	if (!refused.code)
+		refused = size_rule(s, command);
+	if (!refused.code)
+		refused = sender_rule(s, sender);
+	if (!refused.code)
+		refused = room_rule(s, command->has_size ? command->size : 0);
+	if (refused.code)
+		return smtp_say(s, refused);
+	smtp_envelope_reset(&s->envelope);
+	s->envelope.sender = str_dup(&s->envelope.arena, sender);
+	s->envelope.body = command->body;
+	s->envelope.is_utf8 = command->wants_utf8;
+	s->envelope.size_said = command->has_size ? command->size : 0;
+	smtp_set_state(s, SMTP_MAILING);
+	return smtp_say_name(s, SMTP_REPLY_sender_ok);
+}
+
+/* ---- RCPT ---- */
+
+/* Until there is a relay. The one place that says what becomes of mail for other servers. */
+static struct smtp_reply not_ours(struct smtp_session *s)
+{
+	bool is_ours_to_send = s->listener->kind == PROTOCOL_SUBMISSION;
+
+	return smtp_reply(is_ours_to_send ? SMTP_REPLY_no_relay_yet : SMTP_REPLY_relay_denied);
+}
+
+static struct smtp_reply verdict_reply(struct smtp_session *s, uint64_t verdict)
+{
+	switch ((enum recipient_verdict)verdict) {
+	case RECIPIENT_LOCAL:
+		return smtp_reply(SMTP_REPLY_recipient_ok);
+	case RECIPIENT_UNKNOWN:
+		return smtp_reply(SMTP_REPLY_user_unknown);
+	case RECIPIENT_NOT_OURS:
+		return not_ours(s);
+	case RECIPIENT_FULL:
+		return smtp_reply(SMTP_REPLY_mailbox_full);
+	case RECIPIENT_DISABLED:
+		return smtp_reply(SMTP_REPLY_user_disabled);
+	case RECIPIENT_LOOP:
+		return smtp_reply(SMTP_REPLY_recipient_loop);
+	}
+	return smtp_reply(SMTP_REPLY_unavailable);
+}
+
+static struct str recipient_text(struct smtp_session *s, const struct smtp_command *command)
+{
+	/* rfc5321 4.5.1: "postmaster" alone; the store knows whose he is. */
+	return command->is_postmaster ? S("postmaster")
+				      : address_print(&s->arena, &command->address);
+}
+
+static struct smtp_reply ask_recipient(struct smtp_session *s, struct str recipient,
+				       uint64_t *verdict, struct str *why) WAITS
+{
+	struct answer_recipient answer;
+	enum err err = call_recipient(s->service->store,
+				      &(struct ask_recipient){
+					      .address = recipient,
+					      .size = s->envelope.size_said,
+					      .create = s->config->catch_all,
+				      },
+				      &s->arena, &answer, in_ms(ASK_MS));
+
+	if (err) {
+		smtp_trace_trouble(s, err, "asking about a recipient");
+		return smtp_reply(SMTP_REPLY_unavailable);
+	}
+	*verdict = answer.verdict;
+	*why = answer.why;
+	return verdict_reply(s, answer.verdict);
+}
+
+/* Who tries names gets to know less and less, and slower (behaviour 56). */
+static enum err later(struct smtp_session *s) WAITS
+{
+	enum err err;
+
+	smtp_trace_policy(s, "unknown_recipients_max", "defer", S("too many unknown recipients"));
+	s->envelope.refused++;
+	err = smtp_slow_down(s);
+	return err ? err : smtp_say_name(s, SMTP_REPLY_recipients_later);
+}
+
+static void note_unknown(struct smtp_session *s)
+{
+	s->unknown++;
+	if (s->service->caps)
+		caps_blame(s->service->caps, conn_peer(s->conn), 1);
+}
+
+enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *command) WAITS
+{
+	uint64_t verdict = RECIPIENT_NOT_OURS;
+	struct str recipient = recipient_text(s, command);
+	struct str why = S("");
+	struct smtp_reply reply;
+
+	if (s->envelope.given_count >= s->config->recipients_max) {
+		smtp_trace_policy(s, "recipients_max", "defer", recipient);
+		return smtp_say_name(s, SMTP_REPLY_too_many_recipients); /* rfc5321 4.5.3.1.10 */
+	}
+	if (s->unknown >= s->config->unknown_recipients_max)
+		return later(s);
+	reply = ask_recipient(s, recipient, &verdict, &why);
+	if (verdict == RECIPIENT_UNKNOWN)
+		note_unknown(s);
+	if (reply.code != 250) {
+		s->envelope.refused++;
+		return smtp_say(s, reply);
+	}
+	s->idle_commands = 0;
+	smtp_envelope_add(&s->envelope, recipient);
+	smtp_set_state(s, SMTP_ADDRESSED);
+	return smtp_say(s, reply);
+}
+
+/* ---- VRFY and EXPN ---- */
+
+/* An address as people type it after VRFY: with or without brackets. */
+static bool argument_address(struct smtp_session *s, struct str argument, struct str *out)
+{
+	struct address address;
+
+	if (argument.len > 2 && argument.at[0] == '<' && argument.at[argument.len - 1] == '>')
+		argument = str_first(str_from(argument, 1), argument.len - 2);
+	if (!address_parse(&s->arena, argument, false, &address))
+		return false;
+	*out = address_print(&s->arena, &address);
+	return true;
+}
+
+/* By default everybody gets the same answer: nothing is to be learned here (rfc5321 7.3). */
+enum err smtp_run_vrfy(struct smtp_session *s, const struct smtp_command *command) WAITS
+{
+	uint64_t verdict = RECIPIENT_NOT_OURS;
+	struct smtp_reply refused = smtp_entry_rule(s);
+	struct smtp_reply reply;
+	struct str address;
+	struct str why;
+
+	if (refused.code)
+		return smtp_say(s, refused);
+	if (listener_without(s->listener, "VRFY"))
+		return smtp_say(s, smtp_reply_with(&s->arena, SMTP_REPLY_not_done_here, S("VRFY")));
+	if (!s->listener->vrfy || !argument_address(s, command->argument, &address))
+		return smtp_say_name(s, SMTP_REPLY_cannot_verify);
+	reply = ask_recipient(s, address, &verdict, &why);
+	if (verdict == RECIPIENT_UNKNOWN)
+		note_unknown(s);
+	if (reply.code == 250)
+		reply = smtp_reply_with(&s->arena, SMTP_REPLY_verified, address);
+	else if (verdict == RECIPIENT_NOT_OURS && reply.code != 451)
+		reply = smtp_reply(SMTP_REPLY_cannot_verify);
+	return smtp_say(s, reply);
+}
+
+/*
+ * For who signed in, where the listener allows it. An account is a list of one; what an alias
+ * stands for is not told to a gate, so it is not told here.
+ */
+enum err smtp_run_expn(struct smtp_session *s, const struct smtp_command *command) WAITS
+{
+	uint64_t verdict = RECIPIENT_NOT_OURS;
+	struct smtp_reply reply;
+	struct str address;
+	struct str why = S("");
+
+	if (!s->listener->expn || !s->is_signed_in)
+		return smtp_say(s, smtp_reply_with(&s->arena, SMTP_REPLY_not_done_here, S("EXPN")));
+	if (!argument_address(s, command->argument, &address))
+		return smtp_say_name(s, SMTP_REPLY_bad_recipient);
+	reply = ask_recipient(s, address, &verdict, &why);
+	if (reply.code == 250 && str_is(why, S("account")))
+		reply = smtp_reply_with(&s->arena, SMTP_REPLY_verified, address);
+	else if (reply.code == 250 || verdict == RECIPIENT_NOT_OURS)
+		reply = smtp_reply(SMTP_REPLY_cannot_verify);
+	return smtp_say(s, reply);
+}
