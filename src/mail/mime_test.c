@@ -221,6 +221,8 @@ static int64_t cost_us(struct str message)
 		mime_parse(&arena, message, &mime);
 		summary_of(&arena, &mime, &summary);
 		assert_true(mime_structure_print(&arena, &mime).len <= LIMIT_structure_octets);
+		/* Memory is bounded as well: a fixed number of octets for each octet that came. */
+		assert_true(arena_held(&arena) < 40 * message.len + 1000000);
 		took = cpu_us() - start;
 		best = took < best ? took : best;
 		assert_tiled(&mime);

@@ -11,9 +11,25 @@ struct segment {
 };
 
 struct segments {
-	struct segment at[LIMIT_mime_parameters];
+	struct segment *at;
 	size_t count;
+	size_t room;
 };
+
+/* Grows by doubling: most fields have one parameter, and a message has many fields. */
+static void segments_add(struct arena *arena, struct segments *segments, struct segment segment)
+{
+	if (segments->count == segments->room) {
+		size_t room = segments->room ? 2 * segments->room : 2;
+		struct segment *at = NEW_ARRAY(arena, struct segment, room);
+
+		if (segments->count)
+			memcpy(at, segments->at, segments->count * sizeof(*at));
+		segments->at = at;
+		segments->room = room;
+	}
+	segments->at[segments->count++] = segment;
+}
 
 /* rfc2045 5.1; octets beyond ASCII are let through, as file names come with them. */
 static bool is_token_octet(unsigned char c)
@@ -211,7 +227,7 @@ static void parameters_build(struct arena *arena, struct segments *segments, str
 
 void parameters_parse(struct arena *arena, struct scan *scan, struct parameters *out)
 {
-	struct segments *segments = NULL;
+	struct segments segments = { 0 };
 	struct segment segment;
 
 	*out = (struct parameters){ 0 };
@@ -221,16 +237,14 @@ void parameters_parse(struct arena *arena, struct scan *scan, struct parameters 
 			break;
 		if (!take_segment(arena, scan, &segment))
 			continue;
-		if (!segments)
-			segments = NEW(arena, struct segments);
-		if (segments->count == LIMIT_mime_parameters) {
+		if (segments.count == LIMIT_mime_parameters) {
 			out->is_cut = true;
 			break;
 		}
-		segments->at[segments->count++] = segment;
+		segments_add(arena, &segments, segment);
 	}
-	if (segments)
-		parameters_build(arena, segments, out);
+	if (segments.count)
+		parameters_build(arena, &segments, out);
 }
 
 struct str parameters_find(const struct parameters *parameters, struct str name, bool *found)
