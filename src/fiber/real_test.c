@@ -304,18 +304,21 @@ static void a_dead_servers_socket_name_is_taken_over(void **state)
 /* ---- stacks ---- */
 
 /* Uses two pages of stack beside the one we stand on, and gives them back by returning. */
-__attribute__((noinline)) static void go_deep(void)
+__attribute__((noinline)) static void go_deep(int more)
 {
-	volatile char frame[8000];
+	volatile char frame[6000];
 
 	for (size_t i = 0; i < sizeof(frame); i += 512)
 		frame[i] = 1;
+	if (more)
+		go_deep(more - 1);
+	frame[0] = 2;
 }
 
 static void go_deep_and_wait(void *arg)
 {
 	(void)arg;
-	go_deep();
+	go_deep(1);
 	(void)fiber_sleep(NEVER);
 }
 
