@@ -210,13 +210,20 @@ static enum err set_rules(SSL_CTX *ssl, enum tls_age age)
 	return OK;
 }
 
-static struct tls_context *context_new(const SSL_METHOD *method)
+/* Without openssl.cnf: a sandboxed role cannot read it, and the rules of TLS are ours. */
+static void library_init(void)
+{
+	must(OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1);
+}
+
+static struct tls_context *context_new(bool is_server)
 {
 	struct tls_context *context = calloc(1, sizeof(*context));
 
 	must(context);
+	library_init();
 	context->references = 1;
-	context->ssl = SSL_CTX_new(method);
+	context->ssl = SSL_CTX_new(is_server ? TLS_server_method() : TLS_client_method());
 	must(context->ssl);
 	SSL_CTX_set_app_data(context->ssl, context);
 	return context;
@@ -226,7 +233,7 @@ enum err tls_context_new(struct str chain, struct str key, enum tls_age age, con
 			 struct tls_context **out)
 {
 	static const unsigned char session_context[] = "glasspost";
-	struct tls_context *context = context_new(TLS_server_method());
+	struct tls_context *context = context_new(true);
 	enum err err = set_rules(context->ssl, age);
 
 	if (!err)
@@ -266,7 +273,7 @@ static enum err trust(SSL_CTX *ssl, struct str roots)
 
 enum err tls_client_context_new(struct str roots, struct tls_context **out)
 {
-	struct tls_context *context = context_new(TLS_client_method());
+	struct tls_context *context = context_new(false);
 	enum err err = set_rules(context->ssl, TLS_AGE_CURRENT);
 
 	if (!err && roots.len > 0)

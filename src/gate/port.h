@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Private to gate: its listeners, what their sessions share, and its sessions. */
+#include "gate/gate.h"
+#include "pop3/server.h"
+#include "smtp/server.h"
+
+struct gate {
+	struct role *role;
+	struct caps *caps;
+	struct list ports;
+	struct list visits;
+	uint64_t open; /* connections, those that are being refused apart */
+	bool is_stressed;
+	bool is_closing;
+};
+
+/* What the sessions of one listener share while neither the configuration nor the certificate changes. */
+struct generation {
+	unsigned references;
+	struct config *config;
+	const struct config_listener *listener; /* lies in config */
+	struct tls_context *tls;                /* NULL: none */
+	struct smtp_service smtp;
+	struct pop3_service pop3;
+};
+
+/* One listening socket. Lives as long as the fiber that accepts from it. */
+struct port {
+	struct list link;
+	struct gate *gate;
+	char *name;
+	struct listener *listener;
+	struct generation *generation; /* of sessions that begin now */
+	struct fiber *fiber;
+};
+
+/* One connection. Lives as long as its fiber. */
+struct visit {
+	struct list link;
+	struct gate *gate;
+	struct generation *generation;
+	struct conn *conn;
+	struct fiber *fiber;
+	uint64_t session;
+	moment began;
+	bool has_entered; /* caps_enter counted it, under `counted` */
+	struct addr counted;
+};
+
+/* Accept from this listener from now on; owns it. */
+[[nodiscard]] enum err port_open(struct gate *gate, struct str name, struct listener *listener);
+/* Its configuration or the certificate changed; a listener that is no more in it is closed. */
+void port_renew(struct port *port);
+void port_close(struct port *port);
+
+struct generation *generation_ref(struct generation *generation);
+void generation_unref(struct generation **generation);
+
+/* A connection came: refuse it or begin its session. Takes the stream. */
+void visit_begin(struct port *port, struct stream *stream);
+/* Tell the sessions that wait for a command to go. */
+void visits_stop_idle(struct gate *gate);
+void gate_count_changed(struct gate *gate);
