@@ -1,0 +1,44 @@
+# Thin: CMake builds (CMakePresets.json), ctest tests. `make help` lists the targets.
+BUILD := build
+PREFIX ?= /usr
+DESTDIR ?=
+JOBS ?= $(shell nproc)
+
+.PHONY: all run check quick asan clang bench fuzz tidy install clean help packages packages-check
+
+all: packages
+	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
+	@cmake --build $(BUILD) -j $(JOBS) --target glasspost
+
+packages:
+	@tools/install-packages build
+
+packages-check:
+	@tools/install-packages build check
+
+run: all ## install what is missing, build, start a server that catches all mail
+	@$(BUILD)/glasspost dev
+
+check: packages-check ## install what is missing, build, pass every test
+	@tools/check
+
+quick: packages ## the unit tests only
+	@tools/check --quick
+
+bench: packages-check all ## side by side with Postfix, in one run
+	@tests/bench/compare
+
+fuzz: packages-check ## explore with every fuzz target; FUZZ_SECONDS each (60)
+	@tools/fuzz
+
+tidy: packages-check ## format, clang-tidy, cppcheck and the rules of the house
+	@tools/tidy
+
+install: all ## to DESTDIR and PREFIX
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)
+
+clean:
+	@rm -rf $(BUILD)
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
