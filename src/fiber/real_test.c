@@ -306,13 +306,13 @@ static void a_dead_servers_socket_name_is_taken_over(void **state)
 /* Uses two pages of stack beside the one we stand on, and gives them back by returning. */
 __attribute__((noinline)) static void go_deep(int more)
 {
-	volatile char frame[6000];
+	char frame[6000];
 
-	for (size_t i = 0; i < sizeof(frame); i += 512)
-		frame[i] = 1;
+	memset(frame, more, sizeof(frame));
+	__asm__ volatile("" : : "r"(frame) : "memory"); /* it is really there */
 	if (more)
 		go_deep(more - 1);
-	frame[0] = 2;
+	__asm__ volatile("" : : "r"(frame) : "memory");
 }
 
 static void go_deep_and_wait(void *arg)
