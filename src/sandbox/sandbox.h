@@ -26,6 +26,13 @@ struct sandbox_report {
 	bool complete;
 };
 
+/*
+ * What libraries load at first use, loaded now: OpenSSL's configuration and algorithms, seeds from
+ * /dev/urandom, the time zone. sandbox_enter begins with it. Character sets: charset_prepare of mail/.
+ */
+void sandbox_warm_up(void);
+
+/* Before any thread is started (ERR_BUSY). On failure the process may be half in: end it. */
 [[nodiscard]] enum err sandbox_enter(const struct sandbox_request *request, struct sandbox_report *out);
 
 /* One thing a role may not do, tried for real inside the sandbox; for tests and `check --sandbox`. */

@@ -1,0 +1,604 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Each role in its sandbox: what it may not do fails, what it lives on works. */
+#include "fiber/fiber.h"
+#include "sandbox/sandbox.h"
+
+#include <argon2.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <gsasl.h>
+#include <iconv.h>
+#include <jansson.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <pwd.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char *const roles[] = { "supervisor", "gate-mx", "gate-user", "filter", "store" };
+
+static char folder[] = "/tmp/glasspost-sandbox-XXXXXX";
+
+/* ---- children ---- */
+
+struct life {
+	const char *role;
+	const char *user; /* to become inside */
+	void (*inside)(void);
+	bool as_ordinary; /* the starter is no root */
+};
+
+static void become_nobody(void)
+{
+	const struct passwd *nobody = getpwnam("nobody");
+
+	if (geteuid() != 0)
+		return;
+	must(nobody && !setgroups(0, NULL));
+	must(!setresgid(nobody->pw_gid, nobody->pw_gid, nobody->pw_gid));
+	must(!setresuid(nobody->pw_uid, nobody->pw_uid, nobody->pw_uid));
+}
+
+/* Runs `inside` in the sandbox of a child; its status as waitpid gives it. */
+static int live(const struct life *life)
+{
+	struct sandbox_request request = { life->role, folder, life->user, false };
+	struct sandbox_report report;
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid > 0) {
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		return status;
+	}
+	if (life->as_ordinary)
+		become_nobody();
+	if (sandbox_enter(&request, &report)) {
+		fprintf(stderr, "%s: %s\n", life->role, fault_text());
+		_exit(99);
+	}
+	life->inside();
+	_exit(0);
+}
+
+/* A condition inside a child: cmocka's own would jump out of it. */
+#define check(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			fprintf(stderr, "line %d: %s (errno %d)\n", __LINE__, #condition, errno);  \
+			_exit(1);                                                                  \
+		}                                                                                  \
+	} while (0)
+
+static void expect_well(const struct life *life)
+{
+	int status = live(life);
+
+	if (WIFSIGNALED(status))
+		fail_msg("%s died of signal %d", life->role, WTERMSIG(status));
+	if (WEXITSTATUS(status))
+		fail_msg("%s left with %d", life->role, WEXITSTATUS(status));
+}
+
+/* ---- what must fail ---- */
+
+static void try_role(const char *role, const char *user)
+{
+	struct sandbox_request request = { role, folder, user, false };
+	struct sandbox_trial trials[SANDBOX_TRIALS_MAX];
+	size_t count = 0;
+	enum err err = sandbox_try(&request, trials, &count);
+
+	if (err)
+		fail_msg("%s: %s", role, fault_text());
+	assert_true(count > 12);
+	for (size_t i = 0; i < count; i++)
+		if (trials[i].expected && !trials[i].denied)
+			fail_msg("%s may %s", role, trials[i].name);
+}
+
+static void test_what_a_role_may_not_do_fails(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(roles); i++)
+		try_role(roles[i], geteuid() == 0 && i > 0 ? "nobody" : NULL);
+}
+
+static void test_the_same_without_a_change_of_user(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(roles); i++)
+		try_role(roles[i], NULL);
+}
+
+/* The trials again, begun by an ordinary user: forked, because there is no way back. */
+static void test_the_same_started_by_an_ordinary_user(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		become_nobody();
+		for (size_t i = 0; i < COUNT_OF(roles); i++) {
+			struct sandbox_request request = { roles[i], folder, "root", false };
+			struct sandbox_trial trials[SANDBOX_TRIALS_MAX];
+			size_t count;
+
+			check(!sandbox_try(&request, trials, &count));
+			for (size_t k = 0; k < count; k++) {
+				if (!trials[k].expected || trials[k].denied)
+					continue;
+				fprintf(stderr, "%s may %s\n", roles[i], trials[k].name);
+				_exit(1);
+			}
+		}
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+/* The trials themselves are true: without a sandbox most of these work. */
+static void test_the_supervisor_may_do_what_its_row_promises(void **state)
+{
+	struct sandbox_request request = { "supervisor", folder, NULL, false };
+	struct sandbox_trial trials[SANDBOX_TRIALS_MAX];
+	size_t count = 0;
+	unsigned allowed = 0;
+
+	(void)state;
+	assert_int_equal(sandbox_try(&request, trials, &count), OK);
+	for (size_t i = 0; i < count; i++) {
+		bool needs_root = strcmp(trials[i].name, "become root") == 0 ||
+				  strcmp(trials[i].name, "read the parent's memory") == 0;
+
+		if (trials[i].expected || (needs_root && geteuid() != 0))
+			continue;
+		if (trials[i].denied)
+			fail_msg("the supervisor may not %s", trials[i].name);
+		allowed++;
+	}
+	assert_true(allowed >= 8);
+}
+
+static void test_the_store_may_write_in_its_folder_only(void **state)
+{
+	struct sandbox_request request = { "store", folder, NULL, false };
+	struct sandbox_trial trials[SANDBOX_TRIALS_MAX];
+	size_t count = 0;
+	unsigned allowed = 0;
+
+	(void)state;
+	assert_int_equal(sandbox_try(&request, trials, &count), OK);
+	for (size_t i = 0; i < count; i++)
+		allowed += !trials[i].denied;
+	assert_int_equal(allowed, 1);
+}
+
+/* ---- what the process has become ---- */
+
+static void inside_as_nobody(void)
+{
+	struct rlimit limit;
+
+	check(getuid() != 0 && geteuid() != 0 && getgid() != 0 && getegid() != 0);
+	check(prctl(PR_GET_DUMPABLE) == 0);
+	check(getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0);
+	check(getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_max != RLIM_INFINITY);
+	check(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur == limit.rlim_max);
+}
+
+static void test_root_is_given_up_for_good(void **state)
+{
+	(void)state;
+	if (geteuid() != 0) {
+		skip();
+		return;
+	}
+	expect_well(&(struct life){ "gate-mx", "nobody", inside_as_nobody, false });
+}
+
+/* Seen from outside, as `ps` and auditors do. */
+static void test_the_kernel_confirms_it(void **state)
+{
+	struct sandbox_request request = { "filter", NULL, geteuid() == 0 ? "nobody" : NULL,
+					   false };
+	struct sandbox_report report;
+	char path[64], text[4096];
+	int pipes[2], ready[2];
+	ssize_t len;
+	pid_t pid;
+	int fd;
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		char octet = 'x';
+
+		close(pipes[1]);
+		check(!sandbox_enter(&request, &report));
+		check(write(ready[1], report.text, sizeof(report.text)) > 0);
+		check(read(pipes[0], &octet, 1) == 0);
+		_exit(0);
+	}
+	assert_true(read(ready[0], report.text, sizeof(report.text)) > 0);
+	print_message("%s\n", report.text);
+	assert_non_null(strstr(report.text, "seccomp "));
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	fd = open(path, O_RDONLY);
+	len = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	assert_true(len > 0);
+	text[len] = '\0';
+	assert_non_null(strstr(text, "\nNoNewPrivs:\t1\n"));
+	assert_non_null(strstr(text, "\nSeccomp:\t2\n"));
+	assert_non_null(strstr(text, "\nCapPrm:\t0000000000000000\n"));
+	assert_non_null(strstr(text, "\nCapEff:\t0000000000000000\n"));
+	assert_non_null(strstr(text, "\nCapAmb:\t0000000000000000\n"));
+	if (geteuid() == 0) {
+		assert_non_null(strstr(text, "\nCapBnd:\t0000000000000000\n"));
+		assert_non_null(strstr(text, "\nGroups:\t \n"));
+	}
+	close(pipes[1]);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(pipes[0]);
+	close(ready[0]);
+	close(ready[1]);
+}
+
+static void test_refusals(void **state)
+{
+	struct sandbox_report report;
+	struct sandbox_request request = { "nobody-s-role", NULL, NULL, false };
+
+	(void)state;
+	assert_int_equal(sandbox_enter(&request, &report), ERR_NOT_FOUND);
+	if (geteuid() != 0)
+		return;
+	request = (struct sandbox_request){ "store", folder, "no-such-user", false };
+	assert_int_equal(sandbox_enter(&request, &report), ERR_NOT_FOUND);
+}
+
+static void *sleep_a_little(void *arg)
+{
+	(void)arg;
+	usleep(200000);
+	return NULL;
+}
+
+static void test_a_process_with_threads_is_refused(void **state)
+{
+	struct sandbox_request request = { "filter", NULL, NULL, false };
+	struct sandbox_report report;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(pthread_create(&thread, NULL, sleep_a_little, NULL), 0);
+	assert_int_equal(sandbox_enter(&request, &report), ERR_BUSY);
+	pthread_join(thread, NULL);
+}
+
+static void test_the_parent_death_signal_outlives_the_change_of_user(void **state)
+{
+	struct sandbox_request request = { "filter", NULL, geteuid() == 0 ? "nobody" : NULL,
+					   false };
+	struct sandbox_report report;
+	int pipes[2];
+	char octet;
+	pid_t middle;
+
+	(void)state;
+	assert_int_equal(pipe(pipes), 0);
+	middle = fork();
+	if (middle == 0) {
+		int ready[2];
+
+		check(pipe(ready) == 0);
+		if (fork() == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			close(pipes[0]);
+			check(!sandbox_enter(&request, &report));
+			check(write(ready[1], "r", 1) == 1);
+			for (;;)
+				usleep(1000000);
+		}
+		check(read(ready[0], &octet, 1) == 1);
+		_exit(0);
+	}
+	close(pipes[1]);
+	assert_int_equal(waitpid(middle, NULL, 0), middle);
+	/* The pipe ends only when the grandchild is dead too. */
+	assert_int_equal(read(pipes[0], &octet, 1), 0);
+	close(pipes[0]);
+}
+
+/* ---- what must work ---- */
+
+static void use_openssl(void)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	SSL_CTX *context = SSL_CTX_new(TLS_method());
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	SSL *ssl;
+
+	check(context && key);
+	ssl = SSL_new(context);
+	check(ssl);
+	SSL_set_connect_state(ssl);
+	SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+	check(SSL_do_handshake(ssl) < 0); /* a ClientHello was made */
+	check(EVP_Digest("x", 1, digest, &len, EVP_sha256(), NULL) == 1 && len == 32);
+	check(PKCS5_PBKDF2_HMAC("p", 1, digest, 16, 4096, EVP_sha1(), 20, digest) == 1);
+	SSL_free(ssl);
+	SSL_CTX_free(context);
+	EVP_PKEY_free(key);
+}
+
+static void use_gsasl(void)
+{
+	Gsasl *gsasl = NULL;
+	Gsasl_session *session = NULL;
+	char *out = NULL;
+	size_t len;
+
+	check(gsasl_init(&gsasl) == GSASL_OK);
+	check(gsasl_client_start(gsasl, "SCRAM-SHA-256", &session) == GSASL_OK);
+	gsasl_property_set(session, GSASL_AUTHID, "user");
+	gsasl_property_set(session, GSASL_PASSWORD, "pencil");
+	check(gsasl_step(session, "", 0, &out, &len) == GSASL_NEEDS_MORE);
+	gsasl_free(out);
+	gsasl_finish(session);
+	gsasl_done(gsasl);
+}
+
+static void use_argon2(void)
+{
+	char encoded[128];
+
+	check(argon2id_hash_encoded(2, 1024, 2, "pw", 2, "saltsalt", 8, 16, encoded,
+				    sizeof(encoded)) == ARGON2_OK); /* two lanes: two threads */
+	check(argon2id_verify(encoded, "pw", 2) == ARGON2_OK);
+}
+
+static void use_jansson(void)
+{
+	json_t *value = json_loads("{\"a\":[1,2.5,\"x\"]}", 0, NULL);
+	char *text;
+
+	check(value);
+	text = json_dumps(value, JSON_COMPACT);
+	check(text && strcmp(text, "{\"a\":[1,2.5,\"x\"]}") == 0);
+	free(text);
+	json_decref(value);
+}
+
+static void use_iconv(void)
+{
+	iconv_t how = iconv_open("UTF-8", "KOI8-R"); /* loaded before, as charset_prepare does */
+	char in[] = "\xf0", out[8];
+	char *from = in, *to = out;
+	size_t in_left = 1, out_left = sizeof(out);
+
+	check(how != (iconv_t)-1);
+	check(iconv(how, &from, &in_left, &to, &out_left) == 0);
+	check(memcmp(out, "\xd0\x9f", 2) == 0);
+	iconv_close(how);
+}
+
+static void use_time(void)
+{
+	time_t at = 1700000000;
+	struct tm *tm = localtime(&at);
+	char text[80];
+
+	check(tm && strftime(text, sizeof(text), "%a, %d %b %Y %H:%M:%S %z", tm) > 20);
+}
+
+static void *add_one(void *arg)
+{
+	++*(int *)arg;
+	return NULL;
+}
+
+static void use_system(void)
+{
+	pthread_t thread;
+	int number = 0;
+	char octet;
+	int fd = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	check(fd >= 0 && write(fd, "octets", 6) == 6);
+	check(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL) == 0);
+	check(mmap(NULL, 6, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED);
+	check(close(fd) == 0);
+	check(pthread_create(&thread, NULL, add_one, &number) == 0);
+	check(pthread_join(thread, NULL) == 0 && number == 1);
+	check(isatty(0) || errno != EPERM);
+	check(getentropy(&octet, 1) == 0);
+	check(open("/etc/hostname", O_RDONLY) < 0); /* refused, and we live */
+	free(malloc(10000000));
+}
+
+static void offloaded(void *arg)
+{
+	++*(int *)arg;
+}
+
+static void fiber_inside(void *arg) WAITS
+{
+	check(fiber_sleep(in_ms(5)) == OK);
+	offload(offloaded, arg);
+	check(id_new() != 0);
+}
+
+static void use_fibers(void)
+{
+	struct world *world = world_real_new();
+	int number = 0;
+
+	check(world_spawn(world, "inside", fiber_inside, &number) == OK);
+	world_run(world);
+	world_drop(&world);
+	check(number == 1);
+}
+
+static void inside_any(void)
+{
+	use_openssl();
+	use_gsasl();
+	use_argon2();
+	use_jansson();
+	use_iconv();
+	use_time();
+	use_system();
+	use_fibers();
+}
+
+static void hold_charsets(void)
+{
+	static iconv_t held; /* as charset_prepare does */
+
+	held = iconv_open("UTF-8", "KOI8-R");
+	assert_true(held != (iconv_t)-1);
+}
+
+static void test_libraries_and_fibers_work_inside(void **state)
+{
+	(void)state;
+	hold_charsets();
+	for (size_t i = 1; i < COUNT_OF(roles); i++) {
+		expect_well(&(struct life){ roles[i], NULL, inside_any, true });
+		if (geteuid() == 0)
+			expect_well(&(struct life){ roles[i], "nobody", inside_any, false });
+	}
+}
+
+static void sql(sqlite3 *db, const char *text)
+{
+	char *message = NULL;
+
+	if (sqlite3_exec(db, text, NULL, NULL, &message) != SQLITE_OK)
+		fprintf(stderr, "%s: %s\n", text, message);
+	check(!message);
+}
+
+static void inside_store(void)
+{
+	char path[200], other[200];
+	struct stat st;
+	sqlite3 *db;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/mail-%d.db", folder, (int)getpid());
+	check(sqlite3_open(path, &db) == SQLITE_OK);
+	sql(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY");
+	sql(db, "CREATE TABLE t(a); CREATE VIRTUAL TABLE f USING fts5(x)");
+	sql(db, "BEGIN; INSERT INTO t VALUES(1),(2); INSERT INTO f VALUES('hello world'); COMMIT");
+	sql(db, "PRAGMA wal_checkpoint(TRUNCATE); VACUUM");
+	check(sqlite3_close(db) == SQLITE_OK);
+	check(unlink(path) == 0);
+	snprintf(path, sizeof(path), "%s/segments-%d", folder, (int)getpid());
+	check(mkdir(path, 0700) == 0);
+	snprintf(path, sizeof(path), "%s/segments-%d/1", folder, (int)getpid());
+	snprintf(other, sizeof(other), "%s/1-%d", folder, (int)getpid());
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	check(fd >= 0 && write(fd, "x", 1) == 1 && fdatasync(fd) == 0 && fstat(fd, &st) == 0);
+	check(ftruncate(fd, 0) == 0 && close(fd) == 0);
+	check(rename(path, other) == 0 && unlink(other) == 0); /* from folder to folder */
+	snprintf(path, sizeof(path), "%s/segments-%d", folder, (int)getpid());
+	check(rmdir(path) == 0);
+	inside_any();
+}
+
+static void test_the_store_works_in_its_folder(void **state)
+{
+	(void)state;
+	expect_well(&(struct life){ "store", NULL, inside_store, true });
+	if (geteuid() == 0)
+		expect_well(&(struct life){ "store", "nobody", inside_store, false });
+}
+
+static void inside_too_large(void)
+{
+	int fd = memfd_create("x", MFD_CLOEXEC);
+
+	check(ftruncate(fd, (off_t)3 << 30) < 0 && errno == EFBIG);
+	check(ftruncate(fd, (off_t)2 << 30) == 0); /* the largest message */
+}
+
+static void test_a_memory_file_may_be_as_large_as_a_message_and_no_larger(void **state)
+{
+	(void)state;
+	expect_well(&(struct life){ "gate-mx", NULL, inside_too_large, false });
+}
+
+static void inside_abort(void)
+{
+	signal(SIGABRT, SIG_DFL);
+	abort();
+}
+
+static void test_a_bug_still_ends_the_process_as_a_bug(void **state)
+{
+	int status = live(&(struct life){ "gate-mx", NULL, inside_abort, false });
+
+	(void)state;
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) && chmod(folder, 0777) == 0 ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	return rmdir(folder); /* a test that left something behind fails here */
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_a_role_may_not_do_fails),
+		cmocka_unit_test(test_the_same_without_a_change_of_user),
+		cmocka_unit_test(test_the_same_started_by_an_ordinary_user),
+		cmocka_unit_test(test_the_supervisor_may_do_what_its_row_promises),
+		cmocka_unit_test(test_the_store_may_write_in_its_folder_only),
+		cmocka_unit_test(test_root_is_given_up_for_good),
+		cmocka_unit_test(test_the_kernel_confirms_it),
+		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_a_process_with_threads_is_refused),
+		cmocka_unit_test(test_the_parent_death_signal_outlives_the_change_of_user),
+		cmocka_unit_test(test_libraries_and_fibers_work_inside),
+		cmocka_unit_test(test_the_store_works_in_its_folder),
+		cmocka_unit_test(test_a_memory_file_may_be_as_large_as_a_message_and_no_larger),
+		cmocka_unit_test(test_a_bug_still_ends_the_process_as_a_bug),
+	};
+
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Trials: in a child that has entered the sandbox, do what the role must not. Each trial has a
+ * child of its own, because most end with the kernel killing it.
+ */
+#include "sandbox/row.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { IT_WORKED = 0, IT_FAILED = 1, NOT_ENTERED = 100 };
+
+struct attempt {
+	const struct sandbox_request *request;
+	int socket; /* made before, so that the trial is about what is done with it */
+};
+
+struct trial {
+	const char *name;
+	bool (*works)(const struct attempt *attempt);
+	unsigned needs; /* promises without which it must be denied */
+	bool any_file;  /* and it needs the right to files anywhere */
+};
+
+/* ---- files ---- */
+
+static bool open_passwd(const struct attempt *attempt)
+{
+	(void)attempt;
+	return open("/etc/passwd", O_RDONLY | O_CLOEXEC) >= 0;
+}
+
+static bool create_in(const char *folder)
+{
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/sandbox-trial-%d", folder, (int)getpid());
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		unlink(path);
+	return fd >= 0;
+}
+
+static bool create_in_tmp(const struct attempt *attempt)
+{
+	(void)attempt;
+	return create_in("/tmp");
+}
+
+static bool create_in_folder(const struct attempt *attempt)
+{
+	return attempt->request->folder && create_in(attempt->request->folder);
+}
+
+static bool read_memory_of_parent(const struct attempt *attempt)
+{
+	char path[64];
+
+	(void)attempt;
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)getppid());
+	return open(path, O_RDONLY | O_CLOEXEC) >= 0;
+}
+
+/* ---- the net ---- */
+
+static const struct sockaddr_in loopback = {
+	.sin_family = AF_INET,
+	.sin_port = 0x0100, /* 1, where nobody listens: "refused" means that we could ask */
+	.sin_addr.s_addr = 0x0100007f,
+};
+
+static bool connect_tcp(const struct attempt *attempt)
+{
+	return connect(attempt->socket, (const struct sockaddr *)&loopback, sizeof(loopback)) ==
+		       0 ||
+	       errno == ECONNREFUSED;
+}
+
+static bool bind_and_listen(const struct attempt *attempt)
+{
+	struct sockaddr_in any_port = loopback;
+
+	any_port.sin_port = 0;
+	return bind(attempt->socket, (struct sockaddr *)&any_port, sizeof(any_port)) == 0 &&
+	       listen(attempt->socket, 1) == 0;
+}
+
+static bool socket_inet(const struct attempt *attempt)
+{
+	(void)attempt;
+	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
+}
+
+static bool socket_unix(const struct attempt *attempt)
+{
+	(void)attempt;
+	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
+}
+
+static bool socket_netlink(const struct attempt *attempt)
+{
+	(void)attempt;
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0) >= 0;
+}
+
+/* ---- processes ---- */
+
+static bool exec_true(const struct attempt *attempt)
+{
+	static char name[] = "true";
+	char *const words[] = { name, NULL };
+	char *const none[] = { NULL };
+
+	(void)attempt;
+	execve("/bin/true", words, none);
+	return false;
+}
+
+static bool ptrace_parent(const struct attempt *attempt)
+{
+	(void)attempt;
+	return ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) == 0;
+}
+
+static bool signal_parent(const struct attempt *attempt)
+{
+	(void)attempt;
+	return kill(getppid(), 0) == 0;
+}
+
+static bool fork_once(const struct attempt *attempt)
+{
+	pid_t pid = fork();
+
+	(void)attempt;
+	if (pid == 0)
+		_exit(0);
+	return pid > 0 && waitpid(pid, NULL, 0) == pid;
+}
+
+static bool unshare_users(const struct attempt *attempt)
+{
+	(void)attempt;
+	return unshare(CLONE_NEWUSER) == 0;
+}
+
+static bool map_executable(const struct attempt *attempt)
+{
+	(void)attempt;
+	return mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0) != MAP_FAILED;
+}
+
+static bool become_root(const struct attempt *attempt)
+{
+	(void)attempt;
+	return setuid(0) == 0;
+}
+
+enum { NEVER_GIVEN = 1u << 31 };
+static_assert(PROMISES < 31);
+
+static const struct trial trials[SANDBOX_TRIALS_MAX] = {
+	{ "open /etc/passwd", open_passwd, P(rpath), true },
+	{ "create a file in /tmp", create_in_tmp, P(wpath), true },
+	{ "create a file in the data directory", create_in_folder, P(wpath), false },
+	{ "read the parent's memory", read_memory_of_parent, P(rpath), true },
+	{ "connect to a TCP port", connect_tcp, P(id), false },
+	{ "bind and listen on a TCP port", bind_and_listen, P(listen), false },
+	{ "make an IPv4 socket", socket_inet, P(listen), false },
+	{ "make a UNIX socket", socket_unix, P(listen), false },
+	{ "make a netlink socket", socket_netlink, NEVER_GIVEN, false },
+	{ "run a program", exec_true, P(exec), true },
+	{ "trace the parent", ptrace_parent, NEVER_GIVEN, false },
+	{ "signal the parent", signal_parent, P(proc), false },
+	{ "fork", fork_once, P(proc), false },
+	{ "make a namespace", unshare_users, NEVER_GIVEN, false },
+	{ "map writable and executable memory", map_executable, NEVER_GIVEN, false },
+	{ "become root", become_root, P(id), false },
+};
+
+/* ---- running them ---- */
+
+_Noreturn static void run_in_child(const struct trial *trial, const struct sandbox_request *request)
+{
+	struct attempt attempt = { request, socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+	struct sandbox_report report;
+	struct rlimit no_core = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	if (sandbox_enter(request, &report))
+		_exit(NOT_ENTERED);
+	_exit(trial->works(&attempt) ? IT_WORKED : IT_FAILED);
+}
+
+static enum err try_one(const struct trial *trial, const struct sandbox_request *request,
+			bool *denied)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return fault_errno("fork");
+	if (pid == 0)
+		run_in_child(trial, request);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return fault_errno("wait for a trial");
+	if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_ENTERED)
+		return fault(ERR_SYSTEM, "a child could not enter the sandbox of %s",
+			     request->role);
+	*denied = !WIFEXITED(status) || WEXITSTATUS(status) != IT_WORKED;
+	if (WIFSIGNALED(status) && WTERMSIG(status) != SIGSYS)
+		return fault(ERR_SYSTEM, "the trial \"%s\" died of signal %d", trial->name,
+			     WTERMSIG(status));
+	return OK;
+}
+
+static bool must_be_denied(const struct sandbox_row *row, const struct trial *trial)
+{
+	if ((row->promises & trial->needs) != trial->needs)
+		return true;
+	return trial->any_file && row->files != FILES_ANY;
+}
+
+enum err sandbox_try(const struct sandbox_request *request, struct sandbox_trial *out,
+		     size_t *count)
+{
+	const struct sandbox_row *row = sandbox_row(request->role);
+
+	if (!row)
+		return fault(ERR_NOT_FOUND, "there is no role %s", request->role);
+	*count = 0;
+	for (size_t i = 0; i < COUNT_OF(trials); i++) {
+		struct sandbox_trial *trial = &out[*count];
+		enum err err;
+
+		*trial = (struct sandbox_trial){ trials[i].name, true,
+						 must_be_denied(row, &trials[i]) };
+		err = try_one(&trials[i], request, &trial->denied);
+		if (err)
+			return err;
+		++*count;
+	}
+	return OK;
+}
