@@ -14,6 +14,7 @@
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sqlite3.h>
@@ -281,6 +282,56 @@ static void test_refusals(void **state)
 	assert_int_equal(sandbox_enter(&request, &report), ERR_NOT_FOUND);
 }
 
+/* ---- kernels that lack a part, as containers do ---- */
+
+static void forbid(const char *const calls[], size_t count)
+{
+	scmp_filter_ctx context = seccomp_init(SCMP_ACT_ALLOW);
+
+	check(context);
+	for (size_t i = 0; i < count; i++)
+		check(!seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS),
+					seccomp_syscall_resolve_name(calls[i]), 0));
+	check(!seccomp_rule_add(context, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1,
+				SCMP_A0_32(SCMP_CMP_EQ, PR_SET_SECCOMP)));
+	check(!seccomp_load(context));
+	seccomp_release(context);
+}
+
+/* In a child: enter where these calls are missing; what is said to be lacking, and what is not. */
+static void enter_without(const char *const calls[], size_t count, const char *lacking,
+			  const char *applied)
+{
+	struct sandbox_request request = { "store", folder, NULL, true };
+	struct sandbox_report report;
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		char expected[100];
+
+		forbid(calls, count);
+		check(sandbox_enter(&request, &report) == ERR_UNSUPPORTED);
+		snprintf(expected, sizeof(expected), "; lacking: %s", lacking);
+		check(strstr(report.text, expected) && strstr(report.text, applied));
+		check(!report.complete);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void test_what_the_kernel_lacks_is_said_and_may_be_required(void **state)
+{
+	static const char *const landlock[] = { "landlock_create_ruleset" };
+	static const char *const seccomp[] = { "seccomp" };
+
+	(void)state;
+	enter_without(landlock, 1, "landlock", "seccomp ");
+	enter_without(seccomp, 1, "seccomp", "landlock abi ");
+}
+
 static void *sleep_a_little(void *arg)
 {
 	(void)arg;
@@ -496,6 +547,34 @@ static void test_libraries_and_fibers_work_inside(void **state)
 	}
 }
 
+/* A role inherits the supervisor's filter and must still find its way into its own. */
+static void inside_supervisor(void)
+{
+	for (size_t i = 1; i < COUNT_OF(roles); i++) {
+		struct sandbox_request request = { roles[i], folder,
+						   geteuid() == 0 ? "nobody" : NULL, false };
+		struct sandbox_report report;
+		int status;
+		pid_t pid = fork();
+
+		check(pid >= 0);
+		if (pid == 0) {
+			check(!sandbox_enter(&request, &report));
+			inside_any();
+			_exit(0);
+		}
+		check(waitpid(pid, &status, 0) == pid && status == 0);
+	}
+}
+
+static void test_roles_start_under_the_supervisor(void **state)
+{
+	(void)state;
+	hold_charsets();
+	expect_well(&(struct life){ "supervisor", NULL, inside_supervisor, false });
+	expect_well(&(struct life){ "supervisor", NULL, inside_supervisor, true });
+}
+
 static void sql(sqlite3 *db, const char *text)
 {
 	char *message = NULL;
@@ -592,9 +671,11 @@ int main(void)
 		cmocka_unit_test(test_root_is_given_up_for_good),
 		cmocka_unit_test(test_the_kernel_confirms_it),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_what_the_kernel_lacks_is_said_and_may_be_required),
 		cmocka_unit_test(test_a_process_with_threads_is_refused),
 		cmocka_unit_test(test_the_parent_death_signal_outlives_the_change_of_user),
 		cmocka_unit_test(test_libraries_and_fibers_work_inside),
+		cmocka_unit_test(test_roles_start_under_the_supervisor),
 		cmocka_unit_test(test_the_store_works_in_its_folder),
 		cmocka_unit_test(test_a_memory_file_may_be_as_large_as_a_message_and_no_larger),
 		cmocka_unit_test(test_a_bug_still_ends_the_process_as_a_bug),
