@@ -788,6 +788,49 @@ static void the_watchdog_tells_of_long_slices(void **state)
 	assert_true(told_us >= 60'000);
 }
 
+static void never_give_way(void *arg)
+{
+	(void)arg;
+	fiber_describe("spins");
+	while (fiber_self())
+		;
+}
+
+/* Such a fiber never comes back to the loop; only the thread beside it can tell. */
+static void the_watchdog_tells_of_a_fiber_that_never_gives_way(void **state)
+{
+	char text[200] = { 0 };
+	size_t len = 0;
+	int fds[2];
+	pid_t child;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct world *world = world_real_new();
+
+		dup2(fds[1], STDERR_FILENO);
+		alarm(60);
+		if (world_spawn(world, "spinner", never_give_way, NULL))
+			_exit(99);
+		world_run(world);
+		_exit(0);
+	}
+	close(fds[1]);
+	while (len < sizeof(text) - 1 && !strchr(text, '\n')) {
+		ssize_t got = read(fds[0], text + len, sizeof(text) - 1 - len);
+
+		assert_true(got > 0);
+		len += (size_t)got;
+	}
+	assert_non_null(strstr(text, "fiber 'spinner' has not given way"));
+	kill(child, SIGKILL);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	close(fds[0]);
+}
+
 static void all_wait(void *arg)
 {
 	(void)arg;
@@ -840,6 +883,7 @@ int main(void)
 		BOTH(a_dump_shows_what_each_fiber_waits_for),
 		BOTH(idle_hooks_run_before_the_world_sleeps),
 		IN_REAL(the_watchdog_tells_of_long_slices),
+		IN_REAL(the_watchdog_tells_of_a_fiber_that_never_gives_way),
 		IN_SIMULATED(a_simulated_world_that_cannot_go_on_says_so),
 		BOTH(a_world_knows_its_kind),
 	};
