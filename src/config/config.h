@@ -92,7 +92,8 @@ const struct config_network *config_network_match(const struct config_networks *
 /* "glasspost.conf:31" for an option's name, or "default". */
 struct str config_origin(const struct config *config, struct arena *arena, const char *option);
 
-/* The commented file for `glasspost init`; docs/configuration.md; effective values with origin, as JSON. */
+/* The commented file for `glasspost init`; docs/configuration.md; the manual; effective values with origin, as JSON. */
 enum err config_write_default(struct str hostname, struct buf *out);
 enum err config_markdown(struct buf *out);
+enum err config_manual(struct buf *out); /* glasspost.conf(5), mdoc */
 enum err config_json(const struct config *config, struct buf *out);

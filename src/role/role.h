@@ -9,8 +9,10 @@
  * on descriptor 3) or, with --together and in the simulated world, as fibers of one process; the
  * role cannot tell.
  *
- * Order of life: boot, ring, certificate (gates), wire..., listen..., begin (enters the sandbox,
- * calls ops->begin, answers when ready), then any of wire, listen, certificate, reload; stop.
+ * A process enters its sandbox first of all, before it reads the configuration or makes a thread.
+ * Order of life: boot, ring, certificate (gates), wire..., listen..., begin (calls ops->begin, then
+ * ops->listen for each listener that came, and answers when ready), then any of wire, listen,
+ * certificate, reload; stop.
  */
 #include "config/config.h"
 #include "control/control.h"
@@ -59,9 +61,42 @@ struct role_ops {
 	const struct link_handlers *serves; /* context is the struct role */
 	const struct control_command *const
 		*commands; /* tables, NULL-ended; context is the struct role */
+	/* May be NULL. In a process, before the sandbox: load what cannot be loaded inside of it. */
+	void (*prepare)(void);
 };
 
 /* A role's whole life on this boss channel, as a fiber; returns when it was stopped or the boss is gone. */
 void role_run(const struct role_ops *ops, struct channel *boss, bool together) WAITS;
-/* The process: `glasspost role NAME`. */
-int role_main(const struct role_ops *ops);
+/*
+ * The process: `glasspost role NAME FOLDER USER try|required`; gives its exit status. argv becomes the
+ * process's title.
+ */
+int role_main(const struct role_ops *ops, int argc, char **argv);
+
+/*
+ * The same steps without a boss channel, for the house that runs all roles in one process: no
+ * descriptors are needed, so the simulated world can do it. Order as above. What fails leaves the
+ * role as it was.
+ */
+struct role_boot {
+	struct str config, config_name, folder;
+	const struct str *overrides;
+	size_t override_count;
+	unsigned index;
+};
+struct role *role_new(const struct role_ops *ops);
+[[nodiscard]] enum err role_set_up(struct role *role, const struct role_boot *boot);
+/* `own`: write to it. Else it may be read. The role unmaps it at its end. */
+[[nodiscard]] enum err role_take_ring(struct role *role, const struct role_ring *ring, bool own);
+/* Owns the channel. `serve`: the other end asks us; else we ask. */
+[[nodiscard]] enum err role_wire(struct role *role, enum role_kind other, unsigned index,
+				 struct channel *channel, bool serve);
+/* Owns the listener, also when it fails. Name "control": the control socket. */
+[[nodiscard]] enum err role_listen(struct role *role, struct str name,
+				   struct listener *listener) WAITS;
+[[nodiscard]] enum err role_set_certificate(struct role *role, struct str chain,
+					    struct str key) WAITS;
+[[nodiscard]] enum err role_begin(struct role *role) WAITS;
+[[nodiscard]] enum err role_reload(struct role *role, struct str config) WAITS;
+void role_stop(struct role *role, int64_t grace_ms) WAITS;
+void role_drop(struct role **role) WAITS; /* stops it first when it was not */

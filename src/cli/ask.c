@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static char *socket_path(const struct invocation *invocation, const char *role)
+{
+	char *path = NULL;
+
+	must(asprintf(&path, "%s/run/%s.sock", invocation->folder, role) >= 0);
+	return path;
+}
+
+static bool gather_row(void *context, const json_t *row)
+{
+	json_t *rows = context;
+	json_t *copy = json_deep_copy(row);
+
+	return copy && json_array_append_new(rows, copy) == 0;
+}
+
+static void print_rows(const struct asking *asking, const json_t *rows)
+{
+	if (asking->output == OUTPUT_TABLE)
+		print_table(rows);
+	if (asking->output == OUTPUT_JSON) {
+		json_dumpf(rows, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+}
+
+static void print_complaints(const json_t *last)
+{
+	const char *text = json_string_value(json_object_get(last, "complaints"));
+
+	if (text)
+		fprintf(stderr, "%s", text);
+}
+
+static int tell(const struct control_client *client, enum err err)
+{
+	const char *error = control_error(client);
+	const char *hint = control_hint(client);
+
+	fprintf(stderr, "glasspost: %s\n", error[0] ? error : err_text(err));
+	if (hint[0])
+		fprintf(stderr, "  try: %s\n", hint);
+	return err == ERR_TIMEOUT || err == ERR_CLOSED ? EX_UNAVAILABLE : 1;
+}
+
+static int ask_client(struct control_client *client, const struct asking *asking, json_t *rows)
+{
+	json_t *last = NULL;
+	struct control_request request = {
+		.command = asking->command,
+		.arguments = asking->arguments,
+		.row = asking->row ? asking->row : gather_row,
+		.context = asking->row ? asking->context : rows,
+		.timeout_ms = asking->timeout_ms,
+	};
+	enum err err = control_ask(client, &request, &last);
+	int status = EX_OK;
+
+	print_rows(asking, rows); /* also those before a failure */
+	fflush(stdout);
+	if (err && err != ERR_STOPPED) {
+		status = tell(client, err);
+		print_complaints(last);
+	}
+	if (asking->result && !err)
+		*asking->result = json_incref(last);
+	json_decref(last);
+	return status;
+}
+
+int ask_server(const struct invocation *invocation, const struct asking *asking)
+{
+	char *path = socket_path(invocation, asking->role);
+	struct control_client *client = NULL;
+	json_t *rows = json_array();
+	enum err err = control_open(path, &client);
+	int status = EX_UNAVAILABLE;
+
+	if (err == ERR_DENIED)
+		status = EX_NOPERM;
+	if (err) {
+		fprintf(stderr, "glasspost: %s\n", fault_text());
+		if (err == ERR_REFUSED)
+			fprintf(stderr, "  start it with: glasspost --dir %s serve\n",
+				invocation->folder);
+	} else {
+		status = ask_client(client, asking, rows);
+		control_close(&client);
+	}
+	json_decref(rows);
+	json_decref(asking->arguments);
+	free(path);
+	return status;
+}
+
+bool server_answers(const struct invocation *invocation, const char *role, const char *command)
+{
+	char *path = socket_path(invocation, role);
+	struct control_client *client = NULL;
+	enum err err = control_open(path, &client);
+
+	if (!err) {
+		err = control_ask(
+			client, &(struct control_request){ .command = command, .timeout_ms = 5000 },
+			NULL);
+		control_close(&client);
+	}
+	free(path);
+	return err == OK;
+}

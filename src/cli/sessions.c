@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session: what was recorded, and what happens now. */
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+int run_session_list(const struct invocation *invocation)
+{
+	uint64_t limit = 0;
+	const char *text = invocation->options[CLI_limit];
+
+	if (text && !str_to_u64(str_of(text), 1000000, &limit)) {
+		fprintf(stderr, "glasspost: --limit: '%s' is no number up to 1000000\n", text);
+		return EX_USAGE;
+	}
+	return ask_server(
+		invocation,
+		&(struct asking){
+			.role = "store",
+			.command = "session list",
+			.arguments = limit ? json_pack("{s:I}", "limit", (json_int_t)limit) : NULL,
+			.output = invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE,
+			.timeout_ms = 60000 });
+}
+
+/* A row is an event as JSON, or lines of the ladder in "text". */
+static bool print_event(void *context, const json_t *row)
+{
+	const json_t *text = json_object_get(row, "text");
+
+	(void)context;
+	if (json_is_string(text) && json_object_size(row) == 1) {
+		fwrite(json_string_value(text), 1, json_string_length(text), stdout);
+		if (json_string_length(text) == 0 ||
+		    json_string_value(text)[json_string_length(text) - 1] != '\n')
+			putchar('\n');
+	} else {
+		json_dumpf(row, stdout, JSON_COMPACT);
+		putchar('\n');
+	}
+	return fflush(stdout) == 0 && !ferror(stdout);
+}
+
+static int show(const struct invocation *invocation, const char *command, json_t *arguments)
+{
+	bool text = invocation->options[CLI_text] ||
+		    (!invocation->options[CLI_json] && isatty(STDOUT_FILENO));
+
+	json_object_set_new(arguments, "text", json_boolean(text));
+	json_object_set_new(arguments, "ascii",
+			    json_boolean(invocation->options[CLI_ascii] != NULL));
+	json_object_set_new(arguments, "width", json_integer((json_int_t)terminal_width()));
+	return ask_server(invocation, &(struct asking){ .role = "store",
+							.command = command,
+							.arguments = arguments,
+							.output = OUTPUT_NONE,
+							.row = print_event });
+}
+
+int run_session_show(const struct invocation *invocation)
+{
+	return show(invocation, "session show",
+		    json_pack("{s:o}", "id", control_string(str_of(invocation->words[0]))));
+}
+
+int run_session_follow(const struct invocation *invocation)
+{
+	return show(invocation, "session follow", json_object());
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "role/life.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+struct life *life_of(struct role *role)
+{
+	return CONTAINER_OF(role, struct life, role);
+}
+
+struct role *role_new(const struct role_ops *ops)
+{
+	struct life *life = calloc(1, sizeof *life);
+
+	must(life);
+	life->role.ops = ops;
+	life->role.kind = ops->kind;
+	life->role.folder = "";
+	life->chain = BUF(65536);
+	life->key = BUF(65536);
+	group_init(&life->role.fibers);
+	waitq_init(&life->over_queue);
+	return &life->role;
+}
+
+/* ---- boot, rings, channels ---- */
+
+static enum err parse_config(struct life *life, struct str text, struct config **out)
+{
+	OWNED(buf) struct buf complaints = BUF(4096);
+	enum err err = config_parse(text, life->config_name, life->overrides, life->override_count,
+				    &complaints, out);
+
+	if (err)
+		return fault(err, "%.*s", STR_ARGS(str_first(buf_str(&complaints), 300)));
+	return OK;
+}
+
+enum err role_set_up(struct role *role, const struct role_boot *boot)
+{
+	struct life *life = life_of(role);
+
+	if (role->config)
+		return fault(ERR_PROTOCOL, "booted twice");
+	if (boot->override_count > ROLE_OVERRIDES_MAX)
+		return fault(ERR_LIMIT, "too many options on the command line");
+	role->index = boot->index;
+	role->folder = str_dup_c(&life->arena, boot->folder);
+	life->config_name = str_dup(&life->arena, boot->config_name);
+	life->overrides = NEW_ARRAY(&life->arena, struct str, boot->override_count + 1);
+	life->override_count = boot->override_count;
+	for (size_t i = 0; i < boot->override_count; i++)
+		life->overrides[i] = str_dup(&life->arena, boot->overrides[i]);
+	return parse_config(life, boot->config, &role->config);
+}
+
+enum err role_take_ring(struct role *role, const struct role_ring *ring, bool own)
+{
+	struct life *life = life_of(role);
+	enum err err;
+
+	if (own) {
+		if (role->trace)
+			return fault(ERR_PROTOCOL, "a second ring of our own");
+		err = trace_writer_new((void *)(uintptr_t)ring->at, ring->size, &role->trace);
+		if (!err)
+			life->own_ring = *ring;
+		return err;
+	}
+	if (role->ring_count == ROLE_RINGS_MAX)
+		return fault(ERR_LIMIT, "more than %d rings", ROLE_RINGS_MAX);
+	life->rings[role->ring_count++] = *ring;
+	role->rings = life->rings;
+	return OK;
+}
+
+enum err role_wire(struct role *role, enum role_kind other, unsigned index, struct channel *channel,
+		   bool serve)
+{
+	struct link **link = other == ROLE_FILTER  ? &role->filter
+			     : other == ROLE_STORE ? &role->store
+						   : NULL;
+
+	if (serve && role->ops->serves)
+		return link_serve(channel, role->kind, other, index, role->ops->serves, role,
+				  &role->fibers);
+	if (serve || !link) {
+		channel_drop(&channel);
+		return fault(ERR_UNSUPPORTED, "%s has nothing to do with %s on this side",
+			     role_kind_name(role->kind), role_kind_name(other));
+	}
+	if (!*link)
+		*link = link_new(role->kind, other);
+	return link_attach(*link, index, channel);
+}
+
+/* ---- listeners ---- */
+
+static void control_fiber(void *arg) WAITS
+{
+	struct life *life = arg;
+	enum err err =
+		control_serve(life->control, life->commands, &life->role, &life->role.fibers);
+
+	(void)err; /* stopped, or the socket broke: the role's mail work goes on without it */
+	listener_drop(&life->control);
+}
+
+static enum err serve_control(struct life *life, struct listener *listener)
+{
+	enum err err;
+
+	if (life->control) {
+		listener_drop(&listener);
+		return fault(ERR_PROTOCOL, "a second control socket");
+	}
+	life->control = listener;
+	err = fiber_spawn(&life->role.fibers, "control", control_fiber, life, NULL);
+	if (err)
+		listener_drop(&life->control);
+	return err;
+}
+
+static enum err serve_listener(struct life *life, struct str name, struct listener *listener) WAITS
+{
+	struct role *role = &life->role;
+
+	if (str_is(name, S("control")))
+		return serve_control(life, listener);
+	if (role->ops->listen)
+		return role->ops->listen(role, name, listener);
+	listener_drop(&listener);
+	return fault(ERR_UNSUPPORTED, "%s serves no listeners", role_kind_name(role->kind));
+}
+
+enum err role_listen(struct role *role, struct str name, struct listener *listener) WAITS
+{
+	struct life *life = life_of(role);
+	struct early_listener **end = &life->early;
+
+	if (++life->listener_count > ROLE_LISTENERS_MAX || role->stopping) {
+		listener_drop(&listener);
+		return fault(ERR_LIMIT, "no more listeners now");
+	}
+	if (life->begun)
+		return serve_listener(life, name, listener);
+	while (*end)
+		end = &(*end)->next;
+	*end = NEW(&life->arena, struct early_listener);
+	(*end)->name = str_dup(&life->arena, name);
+	(*end)->listener = listener;
+	return OK;
+}
+
+static enum err serve_early_listeners(struct life *life) WAITS
+{
+	enum err err = OK;
+
+	while (life->early && !err) {
+		struct early_listener *early = life->early;
+
+		life->early = early->next;
+		err = serve_listener(life, early->name, early->listener);
+	}
+	return err;
+}
+
+/* ---- certificate, begin, reload ---- */
+
+enum err role_set_certificate(struct role *role, struct str chain, struct str key) WAITS
+{
+	struct life *life = life_of(role);
+
+	buf_reset(&life->chain);
+	buf_reset(&life->key);
+	if (buf_add(&life->chain, chain) || buf_add(&life->key, key))
+		return fault(ERR_LIMIT, "the certificate is too large");
+	role->chain = buf_str(&life->chain);
+	role->key = buf_str(&life->key);
+	if (life->begun && role->ops->certificate)
+		return role->ops->certificate(role);
+	return OK;
+}
+
+static void gather_commands(struct life *life)
+{
+	const struct control_command *const *own = life->role.ops->commands;
+	const struct control_command **tables;
+	size_t count = 0;
+
+	while (own && own[count])
+		count++;
+	tables = NEW_ARRAY(&life->arena, const struct control_command *, count + 2);
+	tables[0] = role_common_commands;
+	for (size_t i = 0; i < count; i++)
+		tables[i + 1] = own[i];
+	life->commands = tables;
+}
+
+enum err role_begin(struct role *role) WAITS
+{
+	struct life *life = life_of(role);
+	enum err err = OK;
+
+	if (!role->config || life->begun)
+		return fault(ERR_PROTOCOL, "begin out of order");
+	gather_commands(life);
+	if (role->ops->begin)
+		err = role->ops->begin(role);
+	if (err)
+		return err;
+	life->begun = true;
+	return serve_early_listeners(life);
+}
+
+enum err role_reload(struct role *role, struct str config) WAITS
+{
+	struct life *life = life_of(role);
+	struct config *fresh = NULL;
+	struct config *old = role->config;
+	enum err err;
+
+	if (!life->begun)
+		return fault(ERR_PROTOCOL, "reload before begin");
+	err = parse_config(life, config, &fresh);
+	if (err)
+		return err;
+	role->config = fresh;
+	config_unref(&old);
+	return role->ops->reload ? role->ops->reload(role) : OK;
+}
+
+/* ---- the end ---- */
+
+void role_stop(struct role *role, int64_t grace_ms) WAITS
+{
+	if (role->stopping)
+		return;
+	role->stopping = true;
+	if (life_of(role)->begun && role->ops->stop)
+		role->ops->stop(role, in_ms(grace_ms));
+	group_stop(&role->fibers);
+	/* Stopped fibers end by themselves; what they hold (a commit under way) is never cut off. */
+	while (group_wait(&role->fibers, NEVER) == ERR_STOPPED)
+		continue;
+}
+
+static void drop_rings(struct life *life)
+{
+	trace_writer_drop(&life->role.trace);
+	if (!life->has_process)
+		return; /* the house's mappings */
+	if (life->own_ring.at)
+		munmap((void *)(uintptr_t)life->own_ring.at, life->own_ring.size);
+	for (size_t i = 0; i < life->role.ring_count; i++)
+		munmap((void *)(uintptr_t)life->rings[i].at, life->rings[i].size);
+}
+
+void role_drop(struct role **role) WAITS
+{
+	struct role *r = *role;
+	struct life *life;
+
+	*role = NULL;
+	if (!r)
+		return;
+	life = life_of(r);
+	role_stop(r, 0);
+	if (life->begun && r->ops->end)
+		r->ops->end(r);
+	for (; life->early; life->early = life->early->next)
+		listener_drop(&life->early->listener);
+	link_drop(&r->filter);
+	link_drop(&r->store);
+	drop_rings(life);
+	config_unref(&r->config);
+	explicit_bzero(life->key.at ? life->key.at : "", life->key.at ? life->key.len : 0);
+	buf_drop(&life->key);
+	buf_drop(&life->chain);
+	arena_drop(&life->arena);
+	free(life);
+}

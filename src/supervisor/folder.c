@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/file.h"
+#include "supervisor/supervisor.h"
+
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* The user to whom the store's part belongs, when root makes it; NULL: whoever we are. */
+static const struct passwd *owner(const struct config *config, char *name, size_t room)
+{
+	if (getuid() != 0 || config->user.len >= room)
+		return NULL;
+	memcpy(name, config->user.len ? config->user.at : "glasspost",
+	       config->user.len ? config->user.len : sizeof "glasspost");
+	name[config->user.len ? config->user.len : sizeof "glasspost" - 1] = '\0';
+	return getpwnam(name);
+}
+
+/* Only what root owns changes hands: a second start, or another owner's choice, is left alone. */
+static enum err give(const char *path, const struct passwd *to)
+{
+	struct stat status;
+
+	if (!to || stat(path, &status) != 0 || status.st_uid != 0)
+		return OK;
+	if (chown(path, to->pw_uid, to->pw_gid) != 0)
+		return fault_errno("give %s to %s", path, to->pw_name);
+	return OK;
+}
+
+enum err supervisor_make_folder(const char *folder, const struct config *config)
+{
+	static const char *const parts[] = { "run", "store", "tls" };
+	char name[300];
+	const struct passwd *to = owner(config, name, sizeof name);
+	enum err err = file_make_folder(folder, 0700);
+
+	if (!err && config->user.len > 0 && getuid() == 0 && !to)
+		err = fault(ERR_CONFIG,
+			    "user: there is no user %.*s on this machine; make it, or "
+			    "change the option",
+			    STR_ARGS(str_first(config->user, 100)));
+	if (!err)
+		err = give(folder, to);
+	for (size_t i = 0; i < COUNT_OF(parts) && !err; i++) {
+		char *path = file_path(folder, str_of(parts[i]));
+
+		err = file_make_folder(path, 0700);
+		/* Keys and control sockets stay root's. */
+		if (!err && strcmp(parts[i], "store") == 0)
+			err = give(path, to);
+		free(path);
+	}
+	return err;
+}

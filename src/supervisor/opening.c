@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor/opening.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static enum err refusal(const struct opening *opening)
+{
+	char text[ADDR_TEXT];
+	int why = errno;
+
+	addr_print(&opening->wanted, text);
+	if (why == EACCES && opening->wanted.family != ADDR_UNIX)
+		return fault(ERR_DENIED,
+			     "listener %s: %s: ports below 1024 need root; start as root, or with "
+			     "--port-base 10000",
+			     opening->listener, text);
+	if (why == EADDRINUSE)
+		return fault(ERR_BUSY,
+			     "listener %s: %s: another program listens there; stop it, or use "
+			     "--port-base or another port",
+			     opening->listener, text);
+	if (why == EAFNOSUPPORT || (why == EADDRNOTAVAIL && opening->wanted.family == ADDR_IPV6))
+		return fault(ERR_UNSUPPORTED, "listener %s: %s: not available on this machine",
+			     opening->listener, text);
+	errno = why;
+	return fault_errno("listener %s: %s", opening->listener, text);
+}
+
+static bool set_options(const struct opening *opening, int fd)
+{
+	const int on = 1;
+
+	if (opening->wanted.family == ADDR_UNIX)
+		return true;
+	/* IPv4 has a socket of its own, so that a peer's address is never a mapped one. */
+	if (opening->wanted.family == ADDR_IPV6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)
+		return false;
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
+}
+
+static bool bind_and_listen(const struct opening *opening, int fd)
+{
+	struct sockaddr_storage name;
+	size_t len = addr_to_sockaddr(&opening->wanted, &name, sizeof name);
+
+	/* The lock of the data directory is ours: a socket file that lies there is a dead one's. */
+	if (opening->wanted.family == ADDR_UNIX)
+		unlink(opening->wanted.path);
+	if (bind(fd, (const struct sockaddr *)&name, (socklen_t)len) != 0)
+		return false;
+	if (opening->wanted.family == ADDR_UNIX && chmod(opening->wanted.path, opening->mode) != 0)
+		return false;
+	return listen(fd, OPENING_BACKLOG) == 0;
+}
+
+static void read_address(struct opening *opening)
+{
+	struct sockaddr_storage name;
+	socklen_t len = sizeof name;
+
+	opening->address = opening->wanted;
+	if (opening->wanted.family != ADDR_UNIX &&
+	    getsockname(opening->fd, (struct sockaddr *)&name, &len) == 0)
+		addr_from_sockaddr((const struct sockaddr *)&name, len, &opening->address);
+}
+
+enum err opening_open(struct opening *opening)
+{
+	static const int families[] = {
+		[ADDR_IPV4] = AF_INET, [ADDR_IPV6] = AF_INET6, [ADDR_UNIX] = AF_UNIX
+	};
+	enum err err;
+	int fd;
+
+	opening->fd = -1;
+	opening->address = opening->wanted;
+	if (world_is_simulated(world_here()))
+		return OK;
+	fd = socket(families[opening->wanted.family], SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		    0);
+	if (fd < 0)
+		return refusal(opening);
+	if (!set_options(opening, fd) || !bind_and_listen(opening, fd)) {
+		err = refusal(opening);
+		close(fd);
+		return err;
+	}
+	opening->fd = fd;
+	read_address(opening);
+	return OK;
+}
+
+void opening_close(struct opening *opening)
+{
+	if (opening->fd < 0)
+		return;
+	close(opening->fd);
+	opening->fd = -1;
+	if (opening->wanted.family == ADDR_UNIX)
+		unlink(opening->wanted.path);
+}
+
+enum err opening_listener(const struct opening *opening, struct listener **out)
+{
+	enum err err;
+	int fd;
+
+	if (opening->fd < 0)
+		return listener_new(&opening->address, OPENING_BACKLOG, out);
+	fd = fcntl(opening->fd, F_DUPFD_CLOEXEC, 4);
+	if (fd < 0)
+		return fault_errno("a second descriptor of a listening socket");
+	err = listener_of_fd(fd, out);
+	if (err)
+		close(fd);
+	return err;
+}
