@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * bodies: reading what segments hold, from any thread. A few files stay open; a file that was
+ * compacted away while it is being read stays readable until the reading ends.
+ *
+ * Errors: ERR_NOT_FOUND: no such file (any more: look the body's place up again); ERR_CORRUPT: what
+ * lies there is not this body; ERR_IO.
+ */
+#include "store/segment.h"
+
+struct bodies;
+
+struct body_place {
+	uint64_t body;
+	struct place place;
+	uint64_t length;
+};
+
+[[nodiscard]] enum err bodies_open(const char *folder, struct bodies **out);
+void bodies_close(struct bodies **bodies);
+/* len octets of the body from offset; both lie within its length. Checks the record's header. */
+[[nodiscard]] enum err bodies_read(struct bodies *bodies, const struct body_place *at,
+				   uint64_t offset, void *octets, size_t len);
+/* Reads the whole and compares checksums. */
+[[nodiscard]] enum err bodies_verify(struct bodies *bodies, const struct body_place *at);
+/* This segment is about to go: keep no descriptor of it. */
+void bodies_forget(struct bodies *bodies, uint64_t segment);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/compact.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { COMPACT_PIECE = 4 << 20, BODIES_ONCE = 256, PAUSE_MS = 20, SEGMENTS_ONCE = 64 };
+static const uint64_t BODY_LARGEST = 64 << 20; /* larger ones have a segment of their own */
+
+struct candidate {
+	uint64_t number;
+	uint64_t end;
+};
+
+/* ---- which ---- */
+
+struct choosing {
+	bool all;
+	struct candidate found[SEGMENTS_ONCE];
+	size_t count;
+};
+
+static enum err choose(struct db *db, void *arg)
+{
+	struct choosing *choosing = arg;
+	int64_t newest = 0; /* the active one */
+	bool has_row = true;
+	enum err err = db_number_values(db, Q_segment_newest, NULL, 0, &newest);
+
+	if (!err)
+		err = db_start(db, Q_segment_list, NULL, 0);
+	while (!err && choosing->count < SEGMENTS_ONCE) {
+		err = db_step(db, Q_segment_list, &has_row);
+		if (err || !has_row)
+			break;
+		uint64_t number = (uint64_t)db_int_at(db, Q_segment_list, 0);
+		uint64_t end = (uint64_t)db_int_at(db, Q_segment_list, 1);
+		uint64_t live = (uint64_t)db_int_at(db, Q_segment_list, 2);
+		uint64_t used = end > SEGMENT_HEADER ? end - SEGMENT_HEADER : 0;
+		bool is_dead_enough = choosing->all ? live < used : live < used / 2;
+
+		if (number < (uint64_t)newest && is_dead_enough)
+			choosing->found[choosing->count++] = (struct candidate){ number, end };
+	}
+	return err;
+}
+
+/* ---- moving ---- */
+
+struct moving {
+	struct job job;
+	struct bodies *bodies;
+	uint64_t segment;
+	struct body_place places[BODIES_ONCE];
+	char *octets[BODIES_ONCE]; /* from malloc */
+	size_t count;
+	uint64_t moved;
+};
+
+static enum err list_bodies(struct db *db, void *arg)
+{
+	struct moving *m = arg;
+	uint64_t total = 0;
+	bool has_row = true;
+	enum err err =
+		db_select(db, Q_body_page_of_segment, db_id(m->segment), db_int(BODIES_ONCE));
+
+	while (!err) {
+		err = db_step(db, Q_body_page_of_segment, &has_row);
+		if (err || !has_row)
+			break;
+		struct body_place *p = &m->places[m->count];
+
+		p->body = (uint64_t)db_int_at(db, Q_body_page_of_segment, 0);
+		p->place.segment = m->segment;
+		p->place.offset = (uint64_t)db_int_at(db, Q_body_page_of_segment, 1);
+		p->length = (uint64_t)db_int_at(db, Q_body_page_of_segment, 2);
+		total += p->length;
+		if (m->count && total > COMPACT_PIECE)
+			break;
+		m->count++;
+	}
+	return err;
+}
+
+static enum err load_bodies(struct db *db, void *arg)
+{
+	struct moving *m = arg;
+	enum err err = list_bodies(db, m);
+
+	for (size_t i = 0; !err && i < m->count; i++) {
+		const struct body_place *p = &m->places[i];
+
+		if (p->length > BODY_LARGEST)
+			return fault(ERR_LIMIT, "body %llu is too large to move",
+				     (unsigned long long)p->body);
+		/* A damaged body stays where it is: moving would give it a fresh checksum. */
+		err = bodies_verify(m->bodies, p);
+		if (err)
+			return err;
+		m->octets[i] = malloc(p->length + 1);
+		must(m->octets[i]);
+		err = bodies_read(m->bodies, p, 0, m->octets[i], p->length);
+	}
+	return err;
+}
+
+/* A row is moved only where it still is: a message may have been deleted meanwhile. */
+static enum err run_moving(struct writer *writer, struct job *job)
+{
+	struct moving *m = CONTAINER_OF(job, struct moving, job);
+	enum err err = OK;
+
+	for (size_t i = 0; !err && i < m->count; i++) {
+		struct str octets = { m->octets[i], m->places[i].length };
+		int64_t segment = 0;
+		struct place place;
+
+		err = db_number_values(writer->db, Q_body_get, DB_VALUES(db_id(m->places[i].body)),
+				       &segment);
+		if (err || (uint64_t)segment != m->segment)
+			continue;
+		err = body_files_append(writer->segments, m->places[i].body, octets, &place);
+		if (!err)
+			err = db_run(writer->db, Q_body_move, db_id(place.segment),
+				     db_id(place.offset), db_id(m->places[i].body),
+				     db_id(m->segment));
+		if (!err)
+			err = db_run(writer->db, Q_segment_shrink, db_id(record_span(octets.len)),
+				     db_id(m->segment));
+		m->moved++;
+	}
+	return err;
+}
+
+static void free_octets(struct moving *m)
+{
+	for (size_t i = 0; i < BODIES_ONCE; i++) {
+		free(m->octets[i]);
+		m->octets[i] = NULL;
+	}
+}
+
+static enum err move_some(struct store *store, struct moving *m) WAITS
+{
+	enum err err;
+
+	m->count = 0;
+	m->job = (struct job){ .run = run_moving };
+	err = store_read(store, load_bodies, m);
+	if (!err && m->count)
+		err = store_commit(store, &m->job);
+	free_octets(m);
+	return err;
+}
+
+/* ---- removing ---- */
+
+struct forgetting {
+	struct job job;
+	uint64_t segment;
+};
+
+static enum err run_forgetting(struct writer *writer, struct job *job)
+{
+	struct forgetting *f = CONTAINER_OF(job, struct forgetting, job);
+	int64_t body = 0;
+	bool has_row;
+	enum err err = db_select(writer->db, Q_body_page_of_segment, db_id(f->segment), db_int(1));
+
+	if (!err)
+		err = db_step(writer->db, Q_body_page_of_segment, &has_row);
+	if (err)
+		return err;
+	if (has_row) {
+		body = db_int_at(writer->db, Q_body_page_of_segment, 0);
+		db_finish(writer->db, Q_body_page_of_segment);
+		return fault(ERR_BUSY, "body %lld is in the segment still", (long long)body);
+	}
+	return db_run(writer->db, Q_segment_delete, db_id(f->segment));
+}
+
+static enum err remove_segment(struct store *store, uint64_t number) WAITS
+{
+	struct forgetting f = { .job.run = run_forgetting, .segment = number };
+	char path[STORE_PATH + SEGMENT_NAME + 1];
+	char name[SEGMENT_NAME];
+	enum err err = store_commit(store, &f.job);
+	struct str text;
+	struct arena arena = { 0 };
+
+	if (err)
+		return err;
+	segment_name(number, name);
+	text = str_print(&arena, "%s/%s", store->body_folder, name);
+	memcpy(path, text.at, text.len);
+	path[text.len] = '\0';
+	arena_drop(&arena);
+	bodies_forget(store->bodies, number);
+	if (unlink(path) && errno != ENOENT)
+		return fault_errno("remove %s", path);
+	return OK;
+}
+
+static enum err compact_one(struct store *store, const struct candidate *candidate,
+			    struct compact_result *out) WAITS
+{
+	struct moving *m = calloc(1, sizeof(*m));
+	enum err err;
+
+	must(m);
+	m->bodies = store->bodies;
+	m->segment = candidate->number;
+	do {
+		err = move_some(store, m);
+		if (!err && m->count)
+			err = fiber_sleep(in_ms(PAUSE_MS));
+	} while (!err && m->count);
+	if (!err)
+		err = remove_segment(store, candidate->number);
+	out->bodies += m->moved;
+	if (!err) {
+		out->segments++;
+		out->octets += candidate->end;
+	}
+	free(m);
+	return err;
+}
+
+enum err store_compact(struct store *store, bool all, struct compact_result *out) WAITS
+{
+	struct choosing choosing = { .all = all };
+	struct compact_result ours = { 0 };
+	enum err err;
+
+	if (store->compacting)
+		return fault(ERR_BUSY, "a compaction is under way");
+	store->compacting = true;
+	err = store_read(store, choose, &choosing);
+	for (size_t i = 0; !err && i < choosing.count; i++) {
+		err = compact_one(store, &choosing.found[i], &ours);
+		if (err == ERR_CORRUPT || err == ERR_LIMIT) {
+			store_trouble(store, err, "the segment stays as it is");
+			err = OK;
+		}
+	}
+	store->compacting = false;
+	if (out)
+		*out = ours;
+	return err;
+}

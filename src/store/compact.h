@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * compact: segments of which more than half is dead are emptied into the active one and removed.
+ *
+ * Invariants
+ *  (1) A body is copied, flushed and its row changed in one commit like any other; a crash leaves
+ *      either place valid, and at worst a file that no row knows, which the next start removes.
+ *  (2) A file is removed only when no row refers to it; readers that have it open go on reading.
+ *  (3) At most COMPACT_PIECE octets are copied at once, with a pause after, so that deliveries pass.
+ */
+#include "store/state.h"
+
+struct compact_result {
+	uint64_t segments; /* removed */
+	uint64_t bodies;   /* moved */
+	uint64_t octets;   /* of files given back */
+};
+
+/* `all`: every segment that holds anything dead. *out may be NULL. ERR_BUSY while one is running. */
+[[nodiscard]] enum err store_compact(struct store *store, bool all, struct compact_result *out)
+	WAITS;

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A message comes in: who gets it is decided inside the transaction that keeps it, so that nothing can
+ * change in between.
+ */
+#include "store/state.h"
+
+#include <stdlib.h>
+
+/* One mailbox that gets (or has already) this message. */
+struct placement {
+	size_t recipient;
+	struct str address; /* of the account */
+	struct str folder;
+	uint64_t account;
+	uint64_t mailbox;
+	uint64_t uid;
+	bool had; /* from an earlier try: nothing to do */
+};
+
+struct delivery {
+	struct job job;
+	const struct ask_deliver *ask;
+	struct str octets;
+	struct resolve_policy policy;
+	int64_t received_us;
+	uint64_t size;      /* as it will be read */
+	struct arena arena; /* what the writer makes of it; the fiber reads it after the commit */
+	uint64_t *outcomes;
+	struct placement *placements;
+	size_t count, room;
+};
+
+struct str return_path(struct arena *arena, struct str sender)
+{
+	/* rfc5321 4.4: one Return-Path line, made at final delivery. */
+	return str_print(arena, "Return-Path: <%.*s>\r\n", STR_ARGS(sender));
+}
+
+/* ---- on the writer's thread ---- */
+
+static enum delivery_outcome outcome_of(enum recipient_verdict verdict)
+{
+	switch (verdict) {
+	case RECIPIENT_LOCAL:
+		return DELIVERY_DONE;
+	case RECIPIENT_NOT_OURS:
+		return DELIVERY_NOT_OURS;
+	case RECIPIENT_FULL:
+		return DELIVERY_FULL;
+	case RECIPIENT_LOOP:
+		return DELIVERY_LOOP;
+	case RECIPIENT_UNKNOWN:
+	case RECIPIENT_DISABLED:
+		break;
+	}
+	return DELIVERY_UNKNOWN;
+}
+
+static enum err make_account(struct writer *writer, struct delivery *d, struct target *target)
+{
+	struct account_new new_account = { target->address, d->received_us, -1 };
+	struct str domain = address_domain(target->address);
+	struct str postmaster;
+	struct account account;
+	bool found = false;
+	enum err err = domain_find(writer->db, &d->arena, domain, &postmaster, &found);
+
+	if (!err && !found)
+		err = db_run(writer->db, Q_domain_add, db_str(domain), db_int(d->received_us));
+	if (!err)
+		err = account_find(writer->db, &d->arena, target->address, &account, &found);
+	if (!err && !found) {
+		err = account_make(writer->db, &d->arena, &new_account);
+		writer->changed_directory = true;
+		if (!err)
+			err = account_find(writer->db, &d->arena, target->address, &account,
+					   &found);
+	}
+	if (!err)
+		target->account = account.id;
+	return err;
+}
+
+static enum err open_mailbox(struct writer *writer, struct delivery *d, struct target *target,
+			     struct mailbox *mailbox)
+{
+	bool found = false;
+	enum err err = target->account ? OK : make_account(writer, d, target);
+
+	if (!err)
+		err = mailbox_find(writer->db, target->account, target->folder, mailbox, &found);
+	if (err || found)
+		return err;
+	writer->changed_directory = true;
+	err = mailbox_make(writer->db, target->account, target->folder, d->received_us);
+	if (!err)
+		err = mailbox_find(writer->db, target->account, target->folder, mailbox, &found);
+	return err;
+}
+
+static struct placement *new_placement(struct delivery *d)
+{
+	if (d->count == d->room) {
+		size_t room = d->room ? 4 * d->room : 4;
+		struct placement *wider = NEW_ARRAY(&d->arena, struct placement, room);
+
+		if (d->count)
+			memcpy(wider, d->placements, d->count * sizeof(*wider));
+		d->placements = wider;
+		d->room = room;
+	}
+	return &d->placements[d->count++];
+}
+
+static bool is_placed(const struct delivery *d, uint64_t mailbox)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->placements[i].mailbox == mailbox)
+			return true;
+	return false;
+}
+
+static uint64_t octets_placed(const struct delivery *d, uint64_t account)
+{
+	uint64_t octets = 0;
+
+	for (size_t i = 0; i < d->count; i++)
+		if (d->placements[i].account == account && !d->placements[i].had)
+			octets += d->size;
+	return octets;
+}
+
+static enum err check_quota(struct writer *writer, const struct delivery *d,
+			    const struct target *target, bool *is_full)
+{
+	uint64_t used;
+	enum err err;
+
+	*is_full = false;
+	if (!target->quota)
+		return OK;
+	err = account_octets(writer->db, target->account, &used);
+	*is_full = !err && used + octets_placed(d, target->account) + d->size > target->quota;
+	return err;
+}
+
+/* Was it kept by an earlier try whose answer was lost? */
+static enum err find_earlier(struct writer *writer, const struct delivery *d,
+			     struct placement *placement)
+{
+	int64_t uid = 0;
+	enum err err = db_number_values(writer->db, Q_message_done,
+					DB_VALUES(db_id(d->ask->message), db_id(placement->account),
+						  db_id(placement->mailbox)),
+					&uid);
+
+	placement->uid = (uint64_t)uid;
+	placement->had = uid != 0;
+	return err;
+}
+
+static enum err place(struct writer *writer, struct delivery *d, size_t recipient,
+		      struct target *target)
+{
+	struct mailbox mailbox;
+	struct placement placement = { .recipient = recipient };
+	bool is_full = false;
+	enum err err = open_mailbox(writer, d, target, &mailbox);
+
+	if (err || is_placed(d, mailbox.id))
+		return err;
+	placement.address = target->address;
+	placement.folder = target->folder;
+	placement.account = target->account;
+	placement.mailbox = mailbox.id;
+	err = find_earlier(writer, d, &placement);
+	if (!err && !placement.had) {
+		placement.uid = mailbox.uid_next;
+		err = check_quota(writer, d, target, &is_full);
+	}
+	if (!err && is_full)
+		d->outcomes[recipient] = DELIVERY_FULL;
+	else if (!err)
+		*new_placement(d) = placement;
+	return err;
+}
+
+static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t recipient)
+{
+	size_t count_before = d->count;
+	struct resolution resolution;
+	enum err err = resolve_address(writer->db, &d->arena, &d->policy,
+				       d->ask->recipients.at[recipient], &resolution);
+
+	d->outcomes[recipient] = outcome_of(resolution.verdict);
+	for (size_t i = 0; !err && i < resolution.count; i++)
+		if (d->outcomes[recipient] == DELIVERY_DONE)
+			err = place(writer, d, recipient, &resolution.targets[i]);
+	/* All mailboxes of a recipient or none: the sender will try the whole of it again. */
+	if (d->outcomes[recipient] != DELIVERY_DONE)
+		d->count = count_before;
+	return err;
+}
+
+static enum err keep_body(struct writer *writer, struct delivery *d, uint64_t references,
+			  uint64_t *body)
+{
+	const struct ask_deliver *ask = d->ask;
+	struct place place;
+	enum err err = writer_add_body(writer, d->octets, body, &place);
+
+	if (err)
+		return err;
+	return db_run(writer->db, Q_body_add, db_id(*body), db_id(place.segment),
+		      db_id(place.offset), db_id(d->octets.len), db_id(ask->message),
+		      db_id(references), db_id(ask->utf8), db_str(ask->subject), db_str(ask->from),
+		      db_str(ask->message_id), db_str(ask->preview), db_str(ask->structure));
+}
+
+static enum err keep_message(struct writer *writer, const struct delivery *d,
+			     const struct placement *p, uint64_t body)
+{
+	enum err err = db_run(writer->db, Q_message_add, db_id(p->account), db_id(p->mailbox),
+			      db_id(p->uid), db_id(d->ask->message), db_id(body), db_id(d->size),
+			      db_int(d->received_us), db_str(d->ask->sender));
+
+	if (!err)
+		err = db_run(writer->db, Q_mailbox_grow, db_id(d->size), db_id(p->mailbox));
+	/* The body is in the batch already: a rule that breaks now is the batch's trouble. */
+	return err == ERR_EXISTS ? ERR_CORRUPT : err;
+}
+
+static enum err run_delivery(struct writer *writer, struct job *job)
+{
+	struct delivery *d = CONTAINER_OF(job, struct delivery, job);
+	uint64_t references = 0;
+	uint64_t body = 0;
+	enum err err = OK;
+
+	for (size_t i = 0; !err && i < d->ask->recipients.count; i++)
+		err = plan_recipient(writer, d, i);
+	for (size_t i = 0; i < d->count; i++)
+		references += !d->placements[i].had;
+	if (err || !references)
+		return err;
+	err = keep_body(writer, d, references, &body);
+	for (size_t i = 0; !err && i < d->count; i++)
+		if (!d->placements[i].had)
+			err = keep_message(writer, d, &d->placements[i], body);
+	job->messages = 1;
+	job->octets = d->octets.len;
+	return err;
+}
+
+/* ---- in the fiber ---- */
+
+static const char *outcome_name(uint64_t outcome)
+{
+	switch (outcome) {
+	case DELIVERY_DONE:
+		return "delivered";
+	case DELIVERY_FULL:
+		return "over-quota";
+	case DELIVERY_NOT_OURS:
+		return "not-ours";
+	case DELIVERY_LOOP:
+		return "loop";
+	default:
+		return "unknown";
+	}
+}
+
+static void tell_trace(struct store *store, const struct delivery *d)
+{
+	const struct ask_deliver *ask = d->ask;
+	char id[ID_TEXT + 1];
+
+	id_print(ask->message, id);
+	for (size_t i = 0; i < d->count; i++) {
+		const struct placement *p = &d->placements[i];
+
+		TRACE(store->trace, ask->session, 0, deliver, .message = str_of(id),
+		      .recipient = ask->recipients.at[p->recipient], .account = p->address,
+		      .folder = p->folder, .uid = p->uid, .outcome = S("delivered"));
+		if (!p->had)
+			lookups_note_octets(store, p->account, (int64_t)d->size);
+	}
+	for (size_t i = 0; i < ask->recipients.count; i++)
+		if (d->outcomes[i] != DELIVERY_DONE)
+			TRACE(store->trace, ask->session, 0, deliver, .message = str_of(id),
+			      .recipient = ask->recipients.at[i],
+			      .outcome = str_of(outcome_name(d->outcomes[i])));
+}
+
+static void prepare(struct store *store, const struct ask_deliver *ask, struct delivery *d)
+{
+	d->ask = ask;
+	d->job.run = run_delivery;
+	d->received_us = wall_us();
+	d->size = RETURN_PATH_FIXED + ask->sender.len + d->octets.len;
+	d->outcomes = NEW_ARRAY(&d->arena, uint64_t, ask->recipients.count + 1);
+	store_policy(store, ask->create, &d->policy);
+}
+
+enum err store_deliver(struct store *store, const struct ask_deliver *ask, struct arena *arena,
+		       struct answer_deliver *answer) WAITS
+{
+	struct config *config = config_ref(store->config); /* its texts are read by the writer */
+	struct delivery d = { 0 };
+	uint64_t *outcomes;
+	enum err err = OK;
+
+	if (!store_has_room(store, ask->body.size))
+		err = fault(ERR_FULL, "less than disk_floor would be free");
+	if (!err)
+		err = body_map(&ask->body, &d.octets);
+	if (!err) {
+		prepare(store, ask, &d);
+		err = store_commit(store, &d.job);
+		body_unmap(&ask->body, d.octets);
+	}
+	if (!err) {
+		tell_trace(store, &d);
+		outcomes = NEW_ARRAY(arena, uint64_t, ask->recipients.count + 1);
+		memcpy(outcomes, d.outcomes, ask->recipients.count * sizeof(*outcomes));
+		answer->outcomes = (struct u64s){ outcomes, ask->recipients.count };
+		answer->batch = d.job.batch_messages;
+		answer->us = d.job.batch_us;
+	} else if (err == ERR_FULL) {
+		store->room_at = INT64_MIN; /* look again: it may have been freed */
+	}
+	arena_drop(&d.arena);
+	config_unref(&config);
+	return err;
+}

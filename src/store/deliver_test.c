@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void one_message(struct fixture *f) WAITS
+{
+	struct arena arena = { 0 };
+	struct strs all;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(hand_one(f, 1, "Anna@example.org", "Received: x\r\n\r\nhello\r\n") == DELIVERY_DONE);
+	all = read_all(f, &arena, "anna@example.org", "INBOX");
+	CHECK(all.count == 1);
+	CHECK(str_is(all.at[0],
+		     S("Return-Path: <from@example.com>\r\nReceived: x\r\n\r\nhello\r\n")));
+	CHECK(complaints(f) == 0);
+	arena_drop(&arena);
+}
+
+static void a_message_comes_back_as_it_was_behind_its_return_path(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = one_message });
+}
+
+static void the_same_in_the_simulated_world(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = one_message, .simulated = true });
+}
+
+static void matrix(struct fixture *f) WAITS
+{
+	static const struct {
+		const char *to;
+		unsigned outcome;
+	} rows[] = {
+		{ "anna@example.org", DELIVERY_DONE },
+		{ "ANNA@example.org", DELIVERY_DONE },
+		{ "nobody@example.org", DELIVERY_UNKNOWN },
+		{ "anna@elsewhere.example", DELIVERY_NOT_OURS },
+		{ "anna+lists@example.org", DELIVERY_DONE },
+		{ "nobody+lists@example.org", DELIVERY_UNKNOWN },
+		{ "+@example.org", DELIVERY_UNKNOWN },
+		{ "team@example.org", DELIVERY_DONE },
+		{ "keep@example.org", DELIVERY_DONE },
+		{ "loop-a@example.org", DELIVERY_LOOP },
+		{ "half@example.org", DELIVERY_UNKNOWN },
+		{ "postmaster@example.org", DELIVERY_DONE },
+		{ "Postmaster@example.net", DELIVERY_DONE },
+		{ "postmaster", DELIVERY_DONE },
+		{ "anything@example.net", DELIVERY_DONE },
+		{ "\"anna\"@example.org", DELIVERY_UNKNOWN },
+		{ "no-at-sign", DELIVERY_NOT_OURS },
+		{ "", DELIVERY_NOT_OURS },
+		{ "@", DELIVERY_NOT_OURS },
+		{ "@example.org", DELIVERY_UNKNOWN },
+	};
+
+	add_account(f, "anna@example.org", NULL, -1);
+	add_account(f, "bert@example.org", NULL, -1);
+	add_account(f, "keep@example.org", NULL, -1);
+	add_alias(f, "team@example.org", "anna@example.org");
+	add_alias(f, "team@example.org", "bert@example.org");
+	add_alias(f, "keep@example.org", "keep@example.org");
+	add_alias(f, "keep@example.org", "bert@example.org");
+	add_alias(f, "loop-a@example.org", "loop-b@example.org");
+	add_alias(f, "loop-b@example.org", "loop-a@example.org");
+	add_alias(f, "half@example.org", "anna@example.org");
+	add_alias(f, "half@example.org", "gone@example.org");
+	add_alias(f, "@example.net", "team@example.org");
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		unsigned outcome = hand_one(f, 100 + i, rows[i].to, "text\r\n");
+
+		if (outcome != rows[i].outcome)
+			fprintf(stderr, "<%s>: outcome %u, not %u\n", rows[i].to, outcome,
+				rows[i].outcome);
+		CHECK(outcome == rows[i].outcome);
+	}
+	CHECK(complaints(f) == 1); /* half@ leads to nobody */
+}
+
+static void who_gets_what_is_decided_by_accounts_aliases_and_subaddresses(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = matrix });
+}
+
+static size_t count_of(struct fixture *f, const char *address, const char *folder) WAITS
+{
+	struct arena arena = { 0 };
+	size_t count = read_all(f, &arena, address, folder).count;
+
+	arena_drop(&arena);
+	return count;
+}
+
+static void several(struct fixture *f) WAITS
+{
+	struct handover h = { .message = 9,
+			      .to = { "team@example.org", "anna@example.org", "bert@example.org",
+				      "nobody@example.org", "anna@elsewhere.example" },
+			      .body = S("once\r\n") };
+	uint64_t out[8];
+
+	add_account(f, "anna@example.org", NULL, -1);
+	add_account(f, "bert@example.org", NULL, -1);
+	add_alias(f, "team@example.org", "anna@example.org");
+	add_alias(f, "team@example.org", "bert@example.org");
+	for (int again = 0; again < 3; again++) {
+		CHECK(hand_over(f, &h, out) == OK);
+		CHECK(out[0] == DELIVERY_DONE && out[1] == DELIVERY_DONE);
+		CHECK(out[2] == DELIVERY_DONE && out[3] == DELIVERY_UNKNOWN);
+		CHECK(out[4] == DELIVERY_NOT_OURS);
+		CHECK(count_of(f, "anna@example.org", "INBOX") == 1);
+		CHECK(count_of(f, "bert@example.org", "inbox") == 1);
+		fixture_reopen(f);
+	}
+	CHECK(complaints(f) == 0);
+}
+
+static void a_message_is_kept_once_for_a_mailbox_however_often_it_is_handed_over(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = several });
+}
+
+static void quotas(struct fixture *f) WAITS
+{
+	struct answer_recipient answer = { 0 };
+	struct ask_recipient ask = { .address = S("small@example.org"), .size = 10 };
+	struct arena arena = { 0 };
+
+	add_account(f, "small@example.org", NULL, 200);
+	add_account(f, "anna@example.org", NULL, -1);
+	add_alias(f, "both@example.org", "small@example.org");
+	add_alias(f, "both@example.org", "anna@example.org");
+	CHECK(store_recipient(f->store, &ask, &arena, &answer) == OK);
+	CHECK(answer.verdict == RECIPIENT_LOCAL);
+	for (uint64_t i = 1; i <= 4; i++) /* 33 octets of Return-Path and 17 of text */
+		CHECK(hand_one(f, i, "small@example.org", "fifteen octets.\r\n") == DELIVERY_DONE);
+	CHECK(hand_one(f, 5, "small@example.org", "x") == DELIVERY_FULL);
+	CHECK(hand_one(f, 6, "both@example.org", "x") == DELIVERY_FULL);
+	CHECK(count_of(f, "anna@example.org", "INBOX") == 0);
+	CHECK(store_recipient(f->store, &ask, &arena, &answer) == OK);
+	CHECK(answer.verdict == RECIPIENT_FULL);
+	CHECK(complaints(f) == 0);
+	arena_drop(&arena);
+}
+
+static void a_full_account_refuses_and_takes_nobody_else_along(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = quotas });
+}
+
+static void on_arrival(struct fixture *f) WAITS
+{
+	struct handover h = { .message = 1,
+			      .to = { "new@anywhere.example", "new+tag@anywhere.example" },
+			      .body = S("hello\r\n"),
+			      .create = true };
+	uint64_t out[8];
+
+	CHECK(hand_over(f, &h, out) == OK);
+	CHECK(out[0] == DELIVERY_DONE && out[1] == DELIVERY_DONE);
+	CHECK(count_of(f, "new@anywhere.example", "INBOX") == 1);
+	h.create = false;
+	h.message = 2;
+	h.to[0] = "other@anywhere.example";
+	CHECK(hand_over(f, &h, out) == OK);
+	CHECK(out[0] == DELIVERY_UNKNOWN);
+	CHECK(complaints(f) == 0);
+}
+
+static void accounts_come_into_being_as_mail_arrives_where_that_is_wanted(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = on_arrival,
+				       .config_text = "accept_any_domain = yes\n"
+						      "catch_all = yes\n" });
+}
+
+static void folders(struct fixture *f) WAITS
+{
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(hand_one(f, 1, "anna+lists@example.org", "x") == DELIVERY_DONE);
+	CHECK(hand_one(f, 2, "anna+lists@example.org", "y") == DELIVERY_DONE);
+	CHECK(hand_one(f, 3, "anna+../../etc@example.org", "z") == DELIVERY_DONE);
+	CHECK(count_of(f, "anna@example.org", "lists") == 2);
+	CHECK(count_of(f, "anna@example.org", "INBOX") == 1);
+}
+
+static void subaddresses_make_folders_where_that_is_wanted(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = folders,
+				       .config_text = "subaddress_folders = create\n" });
+}
+
+/* ---- a commit is shared ---- */
+
+struct crowd {
+	struct fixture *f;
+	uint64_t message;
+	uint64_t batch;
+};
+
+static void deliver_one(void *arg) WAITS
+{
+	struct crowd *crowd = arg;
+	struct arena arena = { 0 };
+	struct str to = S("anna@example.org");
+	struct answer_deliver answer = { 0 };
+	struct ask_deliver ask = { .message = crowd->message,
+				   .recipients = { &to, 1 },
+				   .body = body_of(S("hello\r\n")) };
+
+	CHECK(store_deliver(crowd->f->store, &ask, &arena, &answer) == OK);
+	crowd->batch = answer.batch;
+	body_done(&ask.body);
+	arena_drop(&arena);
+}
+
+static void crowds(struct fixture *f) WAITS
+{
+	enum { CROWD = 300 };
+	static struct crowd crowd[CROWD];
+	struct fiber_group group;
+	uint64_t commits;
+	uint64_t largest = 0;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	commits = f->store->commits;
+	group_init(&group);
+	for (size_t i = 0; i < CROWD; i++) {
+		crowd[i] = (struct crowd){ .f = f, .message = 1000 + i };
+		CHECK(fiber_spawn(&group, "sender", deliver_one, &crowd[i], NULL) == OK);
+	}
+	CHECK(group_wait(&group, NEVER) == OK);
+	for (size_t i = 0; i < CROWD; i++)
+		if (crowd[i].batch > largest)
+			largest = crowd[i].batch;
+	CHECK(largest > 100);
+	CHECK(f->store->commits - commits < 10);
+	CHECK(count_of(f, "anna@example.org", "INBOX") == CROWD);
+	CHECK(complaints(f) == 0);
+}
+
+static void many_who_wait_share_a_commit(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = crowds });
+}
+
+static void large(struct fixture *f) WAITS
+{
+	size_t len = 9 << 20;
+	char *text = malloc(len);
+	struct handover h = { .message = 5, .to = { "anna@example.org" }, .body = { text, len } };
+	uint64_t out[8] = { 99 };
+	struct arena arena = { 0 };
+	struct strs all;
+
+	for (size_t i = 0; i < len; i++)
+		text[i] = (char)(i * 7 + i / 1000);
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(hand_over(f, &h, out) == OK && out[0] == DELIVERY_DONE);
+	h.message = 6;
+	h.body.len = 65535;
+	CHECK(hand_over(f, &h, out) == OK && out[0] == DELIVERY_DONE);
+	h.message = 7;
+	h.body.len = 0;
+	CHECK(hand_over(f, &h, out) == OK && out[0] == DELIVERY_DONE);
+	fixture_reopen(f);
+	all = read_all(f, &arena, "anna@example.org", "INBOX");
+	CHECK(all.count == 3);
+	CHECK(all.count == 3 && all.at[0].len == len + 33 &&
+	      memcmp(all.at[0].at + 33, text, len) == 0);
+	CHECK(all.count == 3 && all.at[1].len == 65535 + 33 && all.at[2].len == 33);
+	CHECK(complaints(f) == 0);
+	arena_drop(&arena);
+	free(text);
+}
+
+static void a_body_may_be_larger_than_a_segment_and_may_be_empty(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = large, .config_text = "segment_size = 1M\n" });
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_message_comes_back_as_it_was_behind_its_return_path),
+		cmocka_unit_test(the_same_in_the_simulated_world),
+		cmocka_unit_test(who_gets_what_is_decided_by_accounts_aliases_and_subaddresses),
+		cmocka_unit_test(
+			a_message_is_kept_once_for_a_mailbox_however_often_it_is_handed_over),
+		cmocka_unit_test(a_full_account_refuses_and_takes_nobody_else_along),
+		cmocka_unit_test(accounts_come_into_being_as_mail_arrives_where_that_is_wanted),
+		cmocka_unit_test(subaddresses_make_folders_where_that_is_wanted),
+		cmocka_unit_test(many_who_wait_share_a_commit),
+		cmocka_unit_test(a_body_may_be_larger_than_a_segment_and_may_be_empty),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/schema.h"
+#include "store/state.h"
+#include "store/store.h"
+#include "store/maildrop.h"
+#include "store/sasl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHECKPOINT_OCTETS = 16 << 20, SIM_COMMIT_US = 1500, ROOM_KNOWN_MS = 1000 };
+
+_Static_assert(sizeof("Return-Path: <>\r\n") - 1 == RETURN_PATH_FIXED, "as it is printed");
+
+/* ---- the folder ---- */
+
+static enum err make_folder(const char *path)
+{
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return fault_errno("make %s", path);
+	return OK;
+}
+
+/* One process per store: a second one would write over the first one's segments. */
+static enum err take_lock(const char *folder, int *out)
+{
+	char path[STORE_PATH + 32];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/store.lock", folder);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fault_errno("open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		close(fd);
+		return fault(ERR_BUSY, "another glasspost uses %s", folder);
+	}
+	*out = fd;
+	return OK;
+}
+
+static enum err write_key(const char *path, unsigned char key[STORE_KEY])
+{
+	int fd;
+	enum err err = OK;
+
+	if (getrandom(key, STORE_KEY, 0) != STORE_KEY)
+		return fault_errno("random octets for %s", path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return fault_errno("make %s", path);
+	if (write(fd, key, STORE_KEY) != STORE_KEY || fsync(fd))
+		err = fault_errno("write %s", path);
+	close(fd);
+	return err;
+}
+
+static enum err read_key(const char *folder, bool create, unsigned char key[STORE_KEY])
+{
+	char path[STORE_PATH + 32];
+	ssize_t got;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/store.key", folder);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT && create)
+		return write_key(path, key);
+	if (fd < 0)
+		return fault_errno("open %s", path);
+	got = read(fd, key, STORE_KEY);
+	close(fd);
+	/* A crash while it was being made left it short: nothing was made with it yet. */
+	if (got != STORE_KEY && create && unlink(path) == 0)
+		return write_key(path, key);
+	return got == STORE_KEY ? OK : fault(ERR_CORRUPT, "%s is too short", path);
+}
+
+static enum err flush_folder(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	enum err err = OK;
+
+	if (fd < 0)
+		return fault_errno("open %s", path);
+	if (fsync(fd))
+		err = fault_errno("flush %s", path);
+	close(fd);
+	return err;
+}
+
+/* ---- the database ---- */
+
+static enum err load_id(struct db *db, uint64_t *out)
+{
+	bool has_row;
+	char text[32];
+	enum err err = db_select(db, Q_setting_get, db_str(S("store")));
+
+	if (!err)
+		err = db_step(db, Q_setting_get, &has_row);
+	if (err)
+		return err;
+	if (has_row) {
+		struct str value = db_text_at(db, Q_setting_get, 0);
+		bool is_number = str_to_u64(value, INT64_MAX, out);
+
+		db_finish(db, Q_setting_get);
+		return is_number ? OK : fault(ERR_CORRUPT, "the store's id is not a number");
+	}
+	if (getrandom(out, sizeof(*out), 0) != sizeof(*out))
+		return fault_errno("random octets for the store's id");
+	*out = (*out >> 1) | 1;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)*out);
+	return db_run(db, Q_setting_add, db_str(S("store")), db_str(str_of(text)));
+}
+
+/* A file older than the newest one that no row knows was left by a compaction that was cut short. */
+static void remove_leftovers(struct store *store, uint64_t newest)
+{
+	DIR *dir = opendir(store->body_folder);
+	struct dirent *entry;
+	uint64_t number;
+	int64_t known;
+
+	while (dir && (entry = readdir(dir))) {
+		if (!segment_name_parse(entry->d_name, &number) || number >= newest)
+			continue;
+		if (db_number_values(store->writer.db, Q_segment_known, DB_VALUES(db_id(number)),
+				     &known))
+			break;
+		if (known == 0)
+			(void)!unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static enum err resume_segments(struct store *store)
+{
+	struct db *db = store->writer.db;
+	uint64_t newest = 0;
+	uint64_t end = 0;
+	bool has_row;
+	enum err err = db_start(db, Q_segment_newest, NULL, 0);
+
+	if (!err)
+		err = db_step(db, Q_segment_newest, &has_row);
+	if (err)
+		return err;
+	if (has_row) {
+		newest = (uint64_t)db_int_at(db, Q_segment_newest, 0);
+		end = (uint64_t)db_int_at(db, Q_segment_newest, 1);
+		db_finish(db, Q_segment_newest);
+		remove_leftovers(store, newest);
+	}
+	err = body_files_resume(store->writer.segments, newest, end);
+	if (err == ERR_CORRUPT) {
+		/* Mail goes on in a new file; `glasspost check` tells which bodies are lost. */
+		store_trouble(store, err, "run `glasspost check`");
+		err = body_files_resume(store->writer.segments, newest, UINT64_MAX);
+	}
+	return err;
+}
+
+static enum err open_writer(struct store *store, const struct store_options *options)
+{
+	struct writer *writer = &store->writer;
+	struct db_options db = { .folder = store->folder,
+				 .io = store->io,
+				 .durable = store->config->durable,
+				 .create = options->create };
+	struct body_files_options segments = { .folder = store->body_folder,
+					       .io = store->io,
+					       .segment_size = store->config->segment_size,
+					       .durable = store->config->durable };
+	int64_t newest = 0;
+	enum err err = db_open(&db, &writer->db);
+
+	if (!err)
+		err = schema_upgrade(writer->db, schema_steps, schema_step_count);
+	if (!err)
+		err = load_id(writer->db, &store->id);
+	segments.store = store->id;
+	if (!err)
+		err = body_files_open(&segments, &writer->segments);
+	if (!err)
+		err = resume_segments(store);
+	if (!err)
+		err = db_number_values(writer->db, Q_body_newest, NULL, 0, &newest);
+	writer->next_body = (uint64_t)newest + 1;
+	return err;
+}
+
+static enum err open_readers(struct store *store)
+{
+	struct db_options options = { .folder = store->folder, .io = store->io, .read_only = true };
+	enum err err = OK;
+
+	for (size_t i = 0; !err && i < STORE_READERS; i++) {
+		err = db_open(&options, &store->readers[i]);
+		if (!err)
+			store->reader_count++;
+	}
+	return err;
+}
+
+struct opening {
+	struct store *store;
+	const struct store_options *options;
+};
+
+static enum err open_files(void *arg)
+{
+	struct opening *opening = arg;
+	struct store *store = opening->store;
+	const struct store_options *options = opening->options;
+	enum err err = OK;
+
+	if (options->create)
+		err = make_folder(store->folder);
+	if (!err && options->create)
+		err = make_folder(store->body_folder);
+	if (!err)
+		err = take_lock(store->folder, &store->lock);
+	if (!err)
+		err = read_key(store->folder, options->create, store->key);
+	if (!err)
+		err = open_writer(store, options);
+	if (!err)
+		err = open_readers(store);
+	if (!err)
+		err = bodies_open(store->body_folder, &store->bodies);
+	if (!err && options->create)
+		err = flush_folder(store->folder);
+	return err;
+}
+
+/* ---- life ---- */
+
+static void end_process(void *context, const char *text)
+{
+	(void)context;
+	fprintf(stderr, "glasspost: store: %s\n", text);
+	_exit(74); /* EX_IOERR: the supervisor starts us again, and we recover */
+}
+
+static struct store *store_of(const struct store_options *options)
+{
+	struct store *store = calloc(1, sizeof(*store));
+
+	must(store);
+	snprintf(store->folder, sizeof(store->folder), "%s", options->folder);
+	snprintf(store->body_folder, sizeof(store->body_folder), "%.1000s/bodies", options->folder);
+	store->lock = -1;
+	store->config = config_ref(options->config);
+	store->trace = options->trace;
+	store->io = options->io ? options->io : &io_real;
+	store->writer.checkpoint_octets = CHECKPOINT_OCTETS;
+	store->writer.fatal = options->fatal ? options->fatal : end_process;
+	store->writer.fatal_context = options->fatal_context;
+	store->room_at = INT64_MIN;
+	waitq_init(&store->committed);
+	return store;
+}
+
+enum err store_open(const struct store_options *options, struct store **out) WAITS
+{
+	struct store *store;
+	struct opening opening;
+	enum err err;
+
+	if (strlen(options->folder) > STORE_PATH - 64)
+		return fault(ERR_LIMIT, "the name of the data directory is too long");
+	store = store_of(options);
+	opening = (struct opening){ store, options };
+	err = store_work(open_files, &opening);
+	semaphore_init(&store->reader_free, store->reader_count);
+	store->writer.simulated = world_is_simulated(world_here());
+	if (!err) {
+		store->batcher = batcher_new(writer_run_batch, &store->writer, SIM_COMMIT_US);
+		lookups_init(store);
+		err = sign_in_init(store);
+	}
+	if (err) {
+		store_close(&store);
+		return err;
+	}
+	maildrops_init(store);
+	*out = store;
+	return OK;
+}
+
+static enum err close_files(void *arg)
+{
+	struct store *store = arg;
+
+	for (size_t i = 0; i < STORE_READERS; i++)
+		db_close(&store->readers[i]);
+	bodies_close(&store->bodies);
+	body_files_close(&store->writer.segments);
+	db_close(&store->writer.db);
+	return OK;
+}
+
+void store_close(struct store **store) WAITS
+{
+	struct store *gone = *store;
+
+	if (!gone)
+		return;
+	batcher_drop(&gone->batcher);
+	(void)!store_work(close_files, gone);
+	lookups_drop(gone);
+	sign_in_drop(gone);
+	maildrops_drop(gone);
+	if (gone->lock >= 0)
+		close(gone->lock);
+	config_unref(&gone->config);
+	explicit_bzero(gone->key, sizeof(gone->key));
+	free(gone);
+	*store = NULL;
+}
+
+void store_configure(struct store *store, struct config *config) WAITS
+{
+	struct config *old = store->config;
+
+	store->config = config_ref(config);
+	config_unref(&old);
+	store->directory_generation++; /* policies may have changed: forget what was looked up */
+	store->room_at = INT64_MIN;
+}
+
+void store_trouble(struct store *store, enum err err, const char *what)
+{
+	struct str detail = str_of(fault_text());
+	struct arena arena = { 0 };
+
+	detail = str_print(&arena, "%.*s: %s", STR_ARGS(detail), what);
+	TRACE(store->trace, 0, 0, trouble, .err = str_of(err_name(err)), .detail = detail);
+	fprintf(stderr, "glasspost: store: %.*s\n", STR_ARGS(detail));
+	arena_drop(&arena);
+}
+
+/* ---- a new one, without fibers ---- */
+
+static enum err add_first(struct db *db, struct arena *arena, struct str domain)
+{
+	struct timespec at;
+	int64_t now_us;
+	struct str address = str_print(arena, "postmaster@%.*s", STR_ARGS(domain));
+
+	clock_gettime(CLOCK_REALTIME, &at);
+	now_us = (int64_t)at.tv_sec * 1000000 + at.tv_nsec / 1000;
+	enum err err = db_run(db, Q_domain_add, db_str(domain), db_int(now_us));
+
+	if (err)
+		return err;
+	/* rfc5321 4.5.1: mail to postmaster is taken from the first day on. */
+	return account_make(
+		db, arena,
+		&(struct account_new){ .address = address, .created_us = now_us, .quota = -1 });
+}
+
+static enum err fill_new(struct db *db, struct str domain)
+{
+	struct arena arena = { 0 };
+	uint64_t id;
+	enum err err = schema_upgrade(db, schema_steps, schema_step_count);
+
+	if (!err)
+		err = db_begin(db);
+	if (err)
+		return err;
+	err = load_id(db, &id);
+	if (!err && domain.len)
+		err = add_first(db, &arena, str_lower(&arena, domain));
+	if (!err)
+		err = db_commit(db);
+	else
+		db_rollback(db);
+	arena_drop(&arena);
+	return err;
+}
+
+enum err store_create(const char *folder, struct str domain)
+{
+	struct db_options options = {
+		.folder = folder, .io = &io_real, .durable = true, .create = true
+	};
+	unsigned char key[STORE_KEY];
+	char path[STORE_PATH];
+	struct db *db = NULL;
+	int lock = -1;
+	enum err err;
+
+	if (strlen(folder) > STORE_PATH - 64)
+		return fault(ERR_LIMIT, "the name of the data directory is too long");
+	snprintf(path, sizeof(path), "%s/glasspost.db", folder);
+	if (access(path, F_OK) == 0)
+		return fault(ERR_EXISTS, "there is a store in %s already", folder);
+	err = make_folder(folder);
+	snprintf(path, sizeof(path), "%s/bodies", folder);
+	if (!err)
+		err = make_folder(path);
+	if (!err)
+		err = take_lock(folder, &lock);
+	if (!err)
+		err = read_key(folder, true, key);
+	if (!err)
+		err = db_open(&options, &db);
+	if (!err)
+		err = fill_new(db, domain);
+	db_close(&db);
+	if (!err)
+		err = flush_folder(folder);
+	if (lock >= 0)
+		close(lock);
+	return err;
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/resolve.h"
+
+/* One address on the way; `parent` leads back to the alias that named it. */
+struct step {
+	struct str key;
+	size_t parent; /* STR_NONE: the recipient itself */
+	unsigned depth;
+};
+
+struct resolving {
+	struct db *db;
+	struct arena *arena;
+	const struct resolve_policy *policy;
+	struct step *steps;
+	size_t step_count, step_room;
+	size_t target_room;
+	struct resolution *out;
+};
+
+/* Room for one more in an array of the arena; what it held moves along. */
+static void *grown(struct arena *arena, void *at, size_t size, size_t *room)
+{
+	size_t more = *room ? 4 * *room : 4;
+	void *wider = arena_take_array(arena, more, size);
+
+	if (*room)
+		memcpy(wider, at, *room * size);
+	*room = more;
+	return wider;
+}
+
+static void verdict(struct resolving *r, enum recipient_verdict verdict, struct str why)
+{
+	r->out->verdict = verdict;
+	r->out->why = why;
+	r->out->count = 0;
+}
+
+static bool is_on_path(const struct resolving *r, size_t from, struct str key)
+{
+	for (size_t at = from; at != STR_NONE; at = r->steps[at].parent)
+		if (str_is(r->steps[at].key, key))
+			return true;
+	return false;
+}
+
+static void add_step(struct resolving *r, const struct step *step)
+{
+	if (r->step_count == r->step_room)
+		r->steps = grown(r->arena, r->steps, sizeof(*step), &r->step_room);
+	r->steps[r->step_count++] = *step;
+}
+
+/* ---- targets ---- */
+
+static void add_target(struct resolving *r, const struct target *target)
+{
+	struct resolution *out = r->out;
+
+	for (size_t i = 0; i < out->count; i++)
+		if (str_is(out->targets[i].address, target->address) &&
+		    str_is(out->targets[i].folder, target->folder))
+			return;
+	if (out->count == r->target_room)
+		out->targets = grown(r->arena, out->targets, sizeof(*target), &r->target_room);
+	out->targets[out->count++] = *target;
+}
+
+static bool is_folder_name(struct str name)
+{
+	if (!name.len || name.len > LIMIT_local_part || name.at[0] == '.')
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.at[i];
+
+		if (!ascii_is_alpha(c) && !ascii_is_digit(c) && c != '-' && c != '_' && c != '.')
+			return false;
+	}
+	return true;
+}
+
+static enum err choose_folder(struct resolving *r, struct str wanted, struct target *target)
+{
+	struct mailbox mailbox;
+	bool found = false;
+	enum err err = OK;
+
+	target->folder = S("INBOX");
+	if (!wanted.len || r->policy->folders == SUBADDRESS_INBOX ||
+	    str_is_nocase(wanted, S("INBOX")))
+		return OK;
+	if (target->account)
+		err = mailbox_find(r->db, target->account, wanted, &mailbox, &found);
+	if (err)
+		return err;
+	if (found) {
+		target->folder = wanted;
+	} else if (r->policy->folders == SUBADDRESS_CREATE && is_folder_name(wanted)) {
+		target->folder = wanted;
+		target->make_folder = true;
+	}
+	return OK;
+}
+
+static enum err take_account(struct resolving *r, const struct account *account, struct str folder,
+			     struct str why)
+{
+	struct target target = { .address = account->address, .account = account->id };
+	enum err err;
+
+	if (account->disabled) {
+		verdict(r, RECIPIENT_DISABLED, S("the account is disabled"));
+		return OK;
+	}
+	target.quota = account->quota < 0 ? r->policy->quota : (uint64_t)account->quota;
+	err = choose_folder(r, folder, &target);
+	if (err)
+		return err;
+	add_target(r, &target);
+	if (!r->out->why.len)
+		r->out->why = why;
+	return OK;
+}
+
+/* ---- the ways an address can mean somebody; each sets *done when it did ---- */
+
+static enum err try_alias(struct resolving *r, size_t at, struct str key, bool *done)
+{
+	enum err err = db_select(r->db, Q_alias_get, db_str(key));
+	bool has_row = true;
+
+	while (!err) {
+		struct step next = { .parent = at, .depth = r->steps[at].depth + 1 };
+
+		err = db_step(r->db, Q_alias_get, &has_row);
+		if (err || !has_row)
+			break;
+		*done = true;
+		next.key = str_dup(r->arena, db_text_at(r->db, Q_alias_get, 0));
+		if (r->step_count > LIMIT_alias_targets || next.depth > LIMIT_alias_depth) {
+			verdict(r, RECIPIENT_LOOP, S("aliases lead too far"));
+			break;
+		}
+		add_step(r, &next);
+	}
+	db_finish(r->db, Q_alias_get);
+	if (!err && *done && !r->out->why.len)
+		r->out->why = S("alias");
+	return err;
+}
+
+static enum err try_account(struct resolving *r, struct str key, struct str folder, bool *done)
+{
+	struct account account;
+	enum err err = account_find(r->db, r->arena, key, &account, done);
+
+	if (err || !*done)
+		return err;
+	return take_account(r, &account, folder, folder.len ? S("subaddress") : S("account"));
+}
+
+/* An alias, or else an account; `itself`: an alias named this very address, so the account is meant. */
+static enum err try_name(struct resolving *r, size_t at, struct str key, struct str folder,
+			 bool *done)
+{
+	bool itself = is_on_path(r, r->steps[at].parent, key);
+	enum err err = OK;
+
+	if (!itself)
+		err = try_alias(r, at, key, done);
+	if (!err && !*done)
+		err = try_account(r, key, folder, done);
+	if (!err && !*done && itself) {
+		verdict(r, RECIPIENT_LOOP, S("aliases lead in a circle"));
+		*done = true;
+	}
+	return err;
+}
+
+static enum err try_subaddress(struct resolving *r, size_t at, bool *done)
+{
+	struct str key = r->steps[at].key;
+	struct str local = address_local(key);
+	struct str separator = r->policy->separator;
+	size_t split = separator.len ? str_find_str(local, separator) : STR_NONE;
+	struct str base;
+
+	if (split == STR_NONE || split == 0 || local.at[0] == '"')
+		return OK;
+	base = str_print(r->arena, "%.*s@%.*s", (int)split, local.at,
+			 STR_ARGS(address_domain(key)));
+	return try_name(r, at, base, str_from(local, split + separator.len), done);
+}
+
+/* rfc5321 4.5.1: postmaster is always somebody. */
+static enum err try_postmaster(struct resolving *r, size_t at, struct str postmaster, bool *done)
+{
+	struct str key = r->steps[at].key;
+	struct account account;
+	enum err err = OK;
+
+	if (!str_is(address_local(key), S("postmaster")))
+		return OK;
+	if (postmaster.len && !is_on_path(r, at, postmaster))
+		err = try_account(r, postmaster, (struct str){ 0 }, done);
+	if (err || *done)
+		return err;
+	err = account_find_oldest(r->db, r->arena, address_domain(key), &account, done);
+	if (err || !*done)
+		return err;
+	return take_account(r, &account, (struct str){ 0 }, S("postmaster"));
+}
+
+static enum err try_catch_all(struct resolving *r, size_t at, bool *done)
+{
+	struct str domain = address_domain(r->steps[at].key);
+	struct str key = str_print(r->arena, "@%.*s", STR_ARGS(domain));
+	enum err err;
+
+	err = try_alias(r, at, key, done);
+	if (!err && *done && str_is(r->out->why, S("alias")))
+		r->out->why = S("catch-all");
+	return err;
+}
+
+static void make_on_arrival(struct resolving *r, size_t at)
+{
+	struct str key = r->steps[at].key;
+	struct str local = address_local(key);
+	struct str separator = r->policy->separator;
+	size_t split = separator.len ? str_find_str(local, separator) : STR_NONE;
+	struct target target = { .address = key, .folder = S("INBOX"), .quota = r->policy->quota };
+
+	if (split != STR_NONE && split > 0 && local.at[0] != '"')
+		target.address = str_print(r->arena, "%.*s@%.*s", (int)split, local.at,
+					   STR_ARGS(address_domain(key)));
+	add_target(r, &target);
+	if (!r->out->why.len)
+		r->out->why = S("made on arrival");
+}
+
+static enum err resolve_step(struct resolving *r, size_t at)
+{
+	struct str key = r->steps[at].key;
+	struct str postmaster = { 0 };
+	bool ours = false;
+	bool done = false;
+	enum err err = domain_find(r->db, r->arena, address_domain(key), &postmaster, &ours);
+
+	if (err)
+		return err;
+	if (!ours && !r->policy->any_domain) {
+		verdict(r, at ? RECIPIENT_UNKNOWN : RECIPIENT_NOT_OURS,
+			at ? S("a target of the alias is at a domain that is not ours")
+			   : S("not one of our domains"));
+		return OK;
+	}
+	err = try_name(r, at, key, (struct str){ 0 }, &done);
+	if (!err && !done)
+		err = try_subaddress(r, at, &done);
+	if (!err && !done)
+		err = try_postmaster(r, at, postmaster, &done);
+	if (!err && !done)
+		err = try_catch_all(r, at, &done);
+	if (err || done)
+		return err;
+	if (r->policy->create)
+		make_on_arrival(r, at);
+	else
+		verdict(r, RECIPIENT_UNKNOWN,
+			at ? S("a target of the alias is unknown") : S("no such account or alias"));
+	return OK;
+}
+
+/* rfc5321 4.5.1: postmaster without a domain is ours too. */
+static enum err whole_address(struct resolving *r, struct str *key)
+{
+	struct str domain;
+	bool found = false;
+	enum err err = OK;
+
+	if (str_find_last(*key, '@') != STR_NONE || !str_is(*key, S("postmaster")))
+		return OK;
+	err = domain_find_first(r->db, r->arena, &domain, &found);
+	if (!err && found)
+		*key = str_print(r->arena, "postmaster@%.*s", STR_ARGS(domain));
+	return err;
+}
+
+enum err resolve_address(struct db *db, struct arena *arena, const struct resolve_policy *policy,
+			 struct str address, struct resolution *out)
+{
+	struct resolving r = { .db = db, .arena = arena, .policy = policy, .out = out };
+	struct str key = address_key(arena, address);
+	enum err err;
+
+	*out = (struct resolution){ .verdict = RECIPIENT_LOCAL };
+	err = whole_address(&r, &key);
+	add_step(&r, &(struct step){ .key = key, .parent = STR_NONE });
+	for (size_t at = 0; !err && at < r.step_count && out->verdict == RECIPIENT_LOCAL; at++)
+		err = resolve_step(&r, at);
+	return err;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * resolve: whose mailboxes does an address mean? Aliases expanded, subaddresses, catch-all and
+ * postmaster applied, on any connection.
+ *
+ * Invariants
+ *  (1) All targets or none: an alias of which one target is unknown is unknown, because to accept
+ *      for it and to drop is worse.
+ *  (2) An alias that names itself among its targets means the account of that name (a copy is kept);
+ *      any other circle, and a chain longer than LIMIT_alias_depth, is RECIPIENT_LOOP.
+ *  (3) No mailbox is named twice.
+ */
+#include "link/verdicts.h"
+#include "store/directory.h"
+
+enum subaddress_folders { SUBADDRESS_EXISTING, SUBADDRESS_CREATE, SUBADDRESS_INBOX };
+
+struct resolve_policy {
+	struct str separator; /* of subaddresses; empty: none */
+	enum subaddress_folders folders;
+	bool any_domain; /* every domain is ours */
+	bool create;     /* accounts come into being */
+	uint64_t quota;  /* of accounts without their own; 0: no bound */
+};
+
+struct target {
+	struct str address; /* of the account: the key */
+	uint64_t account;   /* 0: is to be made */
+	struct str folder;
+	bool make_folder;
+	uint64_t quota; /* octets; 0: no bound */
+};
+
+struct resolution {
+	enum recipient_verdict verdict;
+	struct str why; /* account, alias, subaddress, postmaster, catch-all, made on arrival ... */
+	struct target *targets;
+	size_t count;
+};
+
+/* address: canonical, as the link carries it. */
+[[nodiscard]] enum err resolve_address(struct db *db, struct arena *arena,
+				       const struct resolve_policy *policy, struct str address,
+				       struct resolution *out);

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/sasl.h"
+
+#include <gsasl.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum { NAME = 40, CHANNEL = 255 };
+
+/* One SASL exchange under way. */
+struct exchange {
+	struct handle handle;
+	struct store *store;
+	Gsasl_session *session;
+	char mechanism[NAME + 1];
+	unsigned step;
+	bool busy; /* a step is on a worker */
+	uint64_t trace_session;
+	char from[65];
+	struct str channel_type, channel_base64; /* in arena */
+	struct arena arena;                      /* for the exchange's life */
+
+	/* While a step runs on a worker. */
+	struct db *db;
+	enum err err;
+	bool looked_up;
+	bool found;
+	struct account account;
+	/* PLAIN and LOGIN: what the client said. */
+	bool has_simple;
+	struct str name, password, act_as;
+};
+
+static void end_exchange(struct handle *handle)
+{
+	struct exchange *x = CONTAINER_OF(handle, struct exchange, handle);
+
+	if (x->session)
+		gsasl_finish(x->session);
+	if (x->password.len)
+		explicit_bzero((char *)(uintptr_t)x->password.at, x->password.len);
+	arena_drop(&x->arena);
+	free(x);
+}
+
+/* ---- what GNU SASL asks for, on a worker ---- */
+
+static struct str property(Gsasl_session *session, Gsasl_property which)
+{
+	return str_of(gsasl_property_fast(session, which));
+}
+
+static int look_up(struct exchange *x, Gsasl_session *session)
+{
+	struct str name = property(session, GSASL_AUTHID);
+
+	if (x->looked_up)
+		return GSASL_OK;
+	x->looked_up = true;
+	x->name = str_dup(&x->arena, name);
+	if (!name.len || name.len > LIMIT_user_name)
+		return GSASL_OK;
+	x->err = find_login(x->db, &x->arena, name, &x->account, &x->found);
+	return x->err ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
+}
+
+static int set_base64(Gsasl_session *session, Gsasl_property which, struct str octets)
+{
+	struct buf text = BUF(1024);
+	int code = GSASL_AUTHENTICATION_ERROR;
+
+	base64_add(&text, octets);
+	if (!text.failed)
+		code = gsasl_property_set_raw(session, which, text.at, text.len);
+	buf_drop(&text);
+	return code;
+}
+
+/* rfc5802 allows to make up a salt for a name that does not exist; the same one every time. */
+static int give_salt(struct exchange *x, Gsasl_session *session)
+{
+	unsigned char made_up[32];
+	struct str salt = { (char *)made_up, SALT };
+
+	if (x->found && x->account.scram_salt.len == SALT)
+		salt = x->account.scram_salt;
+	else
+		keyed_hash(x->store->key, S("made-up salt"), address_key(&x->arena, x->name),
+			   made_up);
+	return set_base64(session, GSASL_SCRAM_SALT, salt);
+}
+
+static int give_key(struct exchange *x, Gsasl_session *session, Gsasl_property which)
+{
+	bool is_sha256 = strncasecmp(x->mechanism, "SCRAM-SHA-256", 13) == 0;
+	bool is_stored = which == GSASL_SCRAM_STOREDKEY;
+	const struct account *a = &x->account;
+	unsigned char made_up[32];
+	struct str key = { (char *)made_up, is_sha256 ? SHA256 : SHA1 };
+
+	keyed_hash(x->store->key, is_stored ? S("made-up stored key") : S("made-up server key"),
+		   x->name, made_up);
+	if (x->found && a->sha1_stored.len == SHA1 && a->sha256_stored.len == SHA256) {
+		if (is_sha256)
+			key = is_stored ? a->sha256_stored : a->sha256_server;
+		else
+			key = is_stored ? a->sha1_stored : a->sha1_server;
+	}
+	return set_base64(session, which, key);
+}
+
+static int give_iterations(struct exchange *x, Gsasl_session *session)
+{
+	uint64_t iterations = x->found && x->account.scram_iterations ? x->account.scram_iterations
+								      : SCRAM_ITERATIONS;
+	struct str text = str_print(&x->arena, "%llu", (unsigned long long)iterations);
+
+	return gsasl_property_set_raw(session, GSASL_SCRAM_ITER, text.at, text.len);
+}
+
+static int give_password(struct exchange *x, Gsasl_session *session)
+{
+	unsigned char key[CIPHER_KEY];
+	unsigned char made_up[32];
+	struct buf hex = BUF(128);
+	struct str secret = { 0 };
+	int code;
+
+	secret_key(x->store, key);
+	if (x->found && x->account.secret.len &&
+	    secret_decrypt(&x->arena, key, x->account.address, x->account.secret, &secret) == OK) {
+		code = gsasl_property_set_raw(session, GSASL_PASSWORD, secret.at, secret.len);
+		explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
+	} else {
+		keyed_hash(key, S("made-up password"), x->name, made_up);
+		hex_add(&hex, (struct str){ (char *)made_up, sizeof(made_up) });
+		code = gsasl_property_set_raw(session, GSASL_PASSWORD, hex.at, hex.len);
+		buf_drop(&hex);
+		x->found = false;
+	}
+	explicit_bzero(key, sizeof(key));
+	return code;
+}
+
+static int give_channel(struct exchange *x, Gsasl_session *session, Gsasl_property which)
+{
+	struct str wanted = which == GSASL_CB_TLS_EXPORTER ? S("tls-exporter") : S("tls-unique");
+
+	if (!str_is(x->channel_type, wanted))
+		return GSASL_NO_CALLBACK;
+	return gsasl_property_set_raw(session, which, x->channel_base64.at, x->channel_base64.len);
+}
+
+/* PLAIN and LOGIN: the password is compared by the fiber, in its turn. */
+static int take_simple(struct exchange *x, Gsasl_session *session)
+{
+	x->has_simple = true;
+	x->name = str_dup(&x->arena, property(session, GSASL_AUTHID));
+	x->password = str_dup(&x->arena, property(session, GSASL_PASSWORD));
+	x->act_as = str_dup(&x->arena, property(session, GSASL_AUTHZID));
+	return GSASL_OK;
+}
+
+static int on_property(Gsasl *gsasl, Gsasl_session *session, Gsasl_property which)
+{
+	struct exchange *x = gsasl_session_hook_get(session);
+	int code;
+
+	(void)gsasl;
+	switch (which) {
+	case GSASL_VALIDATE_SIMPLE:
+		return take_simple(x, session);
+	case GSASL_CB_TLS_UNIQUE:
+	case GSASL_CB_TLS_EXPORTER:
+		return give_channel(x, session, which);
+	case GSASL_SCRAM_ITER:
+	case GSASL_SCRAM_SALT:
+	case GSASL_SCRAM_STOREDKEY:
+	case GSASL_SCRAM_SERVERKEY:
+	case GSASL_PASSWORD:
+		break;
+	default:
+		return GSASL_NO_CALLBACK;
+	}
+	code = look_up(x, session);
+	if (code != GSASL_OK)
+		return code;
+	if (which == GSASL_SCRAM_ITER)
+		return give_iterations(x, session);
+	if (which == GSASL_SCRAM_SALT)
+		return give_salt(x, session);
+	if (which == GSASL_PASSWORD)
+		return strcasecmp(x->mechanism, "CRAM-MD5") == 0 ? give_password(x, session)
+								 : GSASL_NO_CALLBACK;
+	return give_key(x, session, which);
+}
+
+/* ---- one step ---- */
+
+struct stepping {
+	struct exchange *x;
+	struct str response;
+	struct arena *arena;
+	int code;
+	struct str challenge;
+};
+
+static enum err step_on_worker(struct db *db, void *arg)
+{
+	struct stepping *stepping = arg;
+	struct exchange *x = stepping->x;
+	char *output = NULL;
+	size_t len = 0;
+
+	x->db = db;
+	x->err = OK;
+	stepping->code = gsasl_step(x->session, stepping->response.at, stepping->response.len,
+				    &output, &len);
+	x->db = NULL;
+	if (len && (stepping->code == GSASL_OK || stepping->code == GSASL_NEEDS_MORE))
+		stepping->challenge = str_dup(stepping->arena, (struct str){ output, len });
+	gsasl_free(output);
+	return x->err;
+}
+
+static bool is_malformed(int code)
+{
+	return code == GSASL_MECHANISM_PARSE_ERROR || code == GSASL_BASE64_ERROR ||
+	       code == GSASL_SASLPREP_ERROR || code == GSASL_MECHANISM_CALLED_TOO_MANY_TIMES;
+}
+
+/* The client proved itself by the mechanism's own means (SCRAM, CRAM-MD5). */
+static enum err conclude_proof(struct exchange *x, const struct login_try *try, struct arena *arena,
+			       struct sign_in_result *out)
+{
+	struct str act_as = address_key(arena, property(x->session, GSASL_AUTHZID));
+
+	/* rfc4422 3.4.1: to act as somebody else is nobody's right here. */
+	if (!x->found || (act_as.len && !str_is(act_as, x->account.address))) {
+		out->challenge = (struct str){ 0 };
+		sign_in_refuse(try, out);
+		return OK;
+	}
+	return sign_in_accept(try, &x->account, arena, out);
+}
+
+static enum err conclude_simple(struct exchange *x, const struct login_try *try,
+				struct arena *arena, struct sign_in_result *out) WAITS
+{
+	struct str act_as = address_key(arena, x->act_as);
+
+	if (act_as.len && !str_is(act_as, address_key(arena, x->name))) {
+		sign_in_refuse(try, out);
+		return OK;
+	}
+	return sign_in_by_password(try, x->password, arena, out);
+}
+
+static enum err conclude(struct peer *peer, struct stepping *s, struct sign_in_result *out) WAITS
+{
+	struct exchange *x = s->x;
+	struct login_try try = { peer, x->name, str_of(x->from), x->trace_session };
+
+	if (s->code == GSASL_NEEDS_MORE) {
+		out->state = SASL_CONTINUE;
+		out->sasl = handle_number(&x->handle);
+		out->challenge = s->challenge;
+		return OK;
+	}
+	if (s->code == GSASL_OK && x->has_simple)
+		return conclude_simple(x, &try, s->arena, out);
+	if (s->code == GSASL_OK) {
+		out->challenge = s->challenge;
+		return conclude_proof(x, &try, s->arena, out);
+	}
+	if (is_malformed(s->code))
+		out->state = SASL_MALFORMED;
+	else
+		sign_in_refuse(&try, out);
+	return OK;
+}
+
+/* LOGIN has no specification but clients that look for these words. */
+static void say_as_usual(struct exchange *x, struct stepping *stepping)
+{
+	if (stepping->code == GSASL_NEEDS_MORE && strcasecmp(x->mechanism, "LOGIN") == 0)
+		stepping->challenge = x->step == 0 ? S("Username:") : S("Password:");
+	x->step++;
+}
+
+static enum err take_step(struct peer *peer, struct exchange *x, struct stepping *stepping,
+			  struct sign_in_result *out) WAITS
+{
+	enum err err;
+
+	stepping->x = x;
+	x->busy = true;
+	err = store_read(peer->store, step_on_worker, stepping);
+	if (!err) {
+		say_as_usual(x, stepping);
+		err = conclude(peer, stepping, out);
+	}
+	x->busy = false;
+	if (err || out->state != SASL_CONTINUE)
+		handle_close(peer, &x->handle);
+	return err;
+}
+
+/* ---- the calls ---- */
+
+static bool is_served(const struct store *store, const struct ask_sasl_start *ask)
+{
+	static const struct str plain[] = { S("PLAIN"), S("LOGIN"), S("SCRAM-SHA-1"),
+					    S("SCRAM-SHA-256") };
+	static const struct str bound[] = { S("SCRAM-SHA-1-PLUS"), S("SCRAM-SHA-256-PLUS") };
+
+	for (size_t i = 0; i < COUNT_OF(plain); i++)
+		if (str_is_nocase(ask->mechanism, plain[i]))
+			return true;
+	for (size_t i = 0; i < COUNT_OF(bound); i++)
+		if (str_is_nocase(ask->mechanism, bound[i]))
+			return ask->channel_data.len > 0;
+	return str_is_nocase(ask->mechanism, S("CRAM-MD5")) && store->config->keep_secrets;
+}
+
+static enum err exchange_new(struct peer *peer, const struct ask_sasl_start *ask,
+			     struct exchange **out)
+{
+	struct exchange *x = calloc(1, sizeof(*x));
+	struct buf text = BUF(1024);
+	Gsasl *gsasl = sign_in_gsasl(peer->store);
+	struct str from = str_first(ask->peer, sizeof(x->from) - 1);
+	enum err err = OK;
+
+	must(x);
+	x->handle.kind = HANDLE_EXCHANGE;
+	x->handle.end = end_exchange;
+	x->store = peer->store;
+	x->trace_session = ask->session;
+	for (size_t i = 0; i < ask->mechanism.len && i < NAME; i++) {
+		char c = ask->mechanism.at[i];
+
+		x->mechanism[i] = (char)(c >= 'a' && c <= 'z' ? c - 32 : c);
+	}
+	if (from.len)
+		memcpy(x->from, from.at, from.len);
+	if (ask->channel_data.len) {
+		base64_add(&text, ask->channel_data);
+		x->channel_type = str_dup(&x->arena, ask->channel_type);
+		x->channel_base64 = str_dup(&x->arena, buf_str(&text));
+	}
+	buf_drop(&text);
+	gsasl_callback_set(gsasl, on_property);
+	if (gsasl_server_start(gsasl, x->mechanism, &x->session) != GSASL_OK)
+		err = fault(ERR_UNSUPPORTED, "GNU SASL has no %s", x->mechanism);
+	else
+		gsasl_session_hook_set(x->session, x);
+	if (!err)
+		err = handle_add(peer, &x->handle);
+	if (err)
+		end_exchange(&x->handle);
+	else
+		*out = x;
+	return err;
+}
+
+/* The first words of the client where the mechanism has it speak first; for LOGIN, many send the name. */
+static enum err start_steps(struct peer *peer, struct exchange *x, const struct ask_sasl_start *ask,
+			    struct arena *arena, struct sign_in_result *out) WAITS
+{
+	bool server_first =
+		strcmp(x->mechanism, "LOGIN") == 0 || strcmp(x->mechanism, "CRAM-MD5") == 0;
+	struct stepping first = { .arena = arena };
+	struct stepping second = { .arena = arena, .response = ask->initial };
+	enum err err;
+
+	if (ask->has_initial && strcmp(x->mechanism, "CRAM-MD5") == 0) {
+		out->state =
+			SASL_MALFORMED; /* rfc4954 4: no initial response for a server-first mechanism */
+		handle_close(peer, &x->handle);
+		return OK;
+	}
+	if (!server_first && ask->has_initial)
+		first.response = ask->initial;
+	err = take_step(peer, x, &first, out);
+	if (err || out->state != SASL_CONTINUE || !server_first || !ask->has_initial)
+		return err;
+	return take_step(peer, x, &second, out);
+}
+
+enum err store_sasl_start(struct peer *peer, const struct ask_sasl_start *ask, struct arena *arena,
+			  struct answer_sasl_start *answer) WAITS
+{
+	struct sign_in_result result = { .state = SASL_UNKNOWN };
+	struct exchange *x;
+	enum err err = OK;
+
+	if (is_served(peer->store, ask)) {
+		err = exchange_new(peer, ask, &x);
+		if (err == ERR_UNSUPPORTED)
+			err = OK;
+		else if (!err) {
+			x->handle.users++;
+			err = start_steps(peer, x, ask, arena, &result);
+			handle_give(&x->handle);
+		}
+	}
+	answer->state = result.state;
+	answer->sasl = result.sasl;
+	answer->challenge = result.challenge;
+	answer->account = result.account;
+	answer->address = result.address;
+	answer->delay_ms = result.delay_ms;
+	return err;
+}
+
+enum err store_sasl_step(struct peer *peer, const struct ask_sasl_step *ask, struct arena *arena,
+			 struct answer_sasl_step *answer) WAITS
+{
+	struct sign_in_result result = { 0 };
+	struct stepping stepping = { .response = ask->response, .arena = arena };
+	struct handle *handle;
+	struct exchange *x;
+	enum err err = handle_take(peer, ask->sasl, HANDLE_EXCHANGE, &handle);
+
+	if (err)
+		return err;
+	x = CONTAINER_OF(handle, struct exchange, handle);
+	if (x->busy)
+		err = fault(ERR_DENIED, "two steps of one exchange at once");
+	else
+		err = take_step(peer, x, &stepping, &result);
+	handle_give(handle);
+	answer->state = result.state;
+	answer->sasl = result.sasl;
+	answer->challenge = result.challenge;
+	answer->account = result.account;
+	answer->address = result.address;
+	answer->delay_ms = result.delay_ms;
+	return err;
+}
+
+enum err store_sasl_drop(struct peer *peer, const struct ask_sasl_drop *ask) WAITS
+{
+	struct handle *handle;
+	enum err err = handle_take(peer, ask->sasl, HANDLE_EXCHANGE, &handle);
+
+	if (err)
+		return err;
+	handle_close(peer, handle);
+	handle_give(handle);
+	return OK;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * sasl: signing in. Mechanisms by GNU SASL, names and secrets from the directory, passwords compared
+ * on worker threads, failures slowed down per address and per name.
+ *
+ * Invariants
+ *  (1) A name that does not exist is told apart from a wrong password neither by the answer nor by
+ *      the time: it costs the same hash, and SCRAM gets a salt that is always the same for a name.
+ *  (2) No more than password_hashes are computed at once; who waited 2 s is told SASL_BUSY.
+ *  (3) A password that was right is known for two minutes (as a keyed hash, in memory), so that a
+ *      client that polls does not cost a slow hash each time; any change of the directory forgets it.
+ *  (4) Names and passwords over their limits are refused before any look-up or hash.
+ */
+#include "store/password.h"
+#include "store/peer.h"
+
+[[nodiscard]] enum err sign_in_init(struct store *store);
+void sign_in_drop(struct store *store);
+
+[[nodiscard]] enum err store_sasl_start(struct peer *peer, const struct ask_sasl_start *ask,
+					struct arena *arena, struct answer_sasl_start *answer)
+	WAITS;
+[[nodiscard]] enum err store_sasl_step(struct peer *peer, const struct ask_sasl_step *ask,
+				       struct arena *arena, struct answer_sasl_step *answer) WAITS;
+[[nodiscard]] enum err store_sasl_drop(struct peer *peer, const struct ask_sasl_drop *ask) WAITS;
+[[nodiscard]] enum err store_password(struct peer *peer, const struct ask_password *ask,
+				      struct arena *arena, struct answer_password *answer) WAITS;
+[[nodiscard]] enum err store_apop(struct peer *peer, const struct ask_apop *ask,
+				  struct arena *arena, struct answer_apop *answer) WAITS;
+[[nodiscard]] enum err store_sign_out(struct peer *peer, const struct ask_sign_out *ask) WAITS;
+[[nodiscard]] enum err store_may_send(struct peer *peer, const struct ask_may_send *ask,
+				      struct answer_may_send *answer) WAITS;
+
+/* ---- shared by the files that do it ---- */
+
+/* The four sign-in answers have the same fields; this is what they are made from. */
+struct sign_in_result {
+	enum sasl_state state;
+	uint64_t sasl;
+	struct str challenge;
+	uint64_t account;
+	struct str address;
+	uint64_t delay_ms;
+};
+
+struct login_try {
+	struct peer *peer;
+	struct str name; /* as given */
+	struct str from; /* the client's address, as text */
+	uint64_t session;
+};
+
+/* Compares the password, makes the account under accept_any_password. The world's failures only. */
+[[nodiscard]] enum err sign_in_by_password(const struct login_try *try, struct str password,
+					   struct arena *arena, struct sign_in_result *out) WAITS;
+/* It succeeded by other means: a handle, unless the account is disabled. */
+[[nodiscard]] enum err sign_in_accept(const struct login_try *try, const struct account *account,
+				      struct arena *arena, struct sign_in_result *out);
+void sign_in_refuse(const struct login_try *try, struct sign_in_result *out);
+
+/* On any connection: the account that a login name means ("anna" is at the first domain). */
+[[nodiscard]] enum err find_login(struct db *db, struct arena *arena, struct str name,
+				  struct account *out, bool *found);
+/* The key that kept secrets are encrypted with. */
+void secret_key(const struct store *store, unsigned char out[CIPHER_KEY]);
+struct Gsasl *sign_in_gsasl(struct store *store);
