@@ -45,7 +45,7 @@ static size_t code_point(struct str text, uint32_t *out)
 	return len;
 }
 
-void cells_add_harmless(struct buf *out, struct str text, bool ascii)
+enum err trace_add_harmless(struct buf *out, struct str text, bool ascii)
 {
 	while (text.len) {
 		uint32_t c = 0;
@@ -63,6 +63,7 @@ void cells_add_harmless(struct buf *out, struct str text, bool ascii)
 		}
 		text = str_from(text, len);
 	}
+	return out->failed ? ERR_LIMIT : OK;
 }
 
 /* The cells of the code point at the front of harmless text, and its length. */

@@ -8,7 +8,7 @@
 static const int64_t WALL_MIN_US = -INT64_C(62135596800000000);
 static const int64_t WALL_MAX_US = INT64_C(253402300799999999);
 
-void json_add_time(struct buf *out, int64_t at_us)
+void trace_add_time(struct buf *out, int64_t at_us)
 {
 	struct tm parts;
 	time_t seconds;
@@ -57,7 +57,7 @@ static void add_head(struct buf *out, const struct trace_event *event)
 		buf_add(out, S("null"));
 	}
 	buf_print(out, ",\"time\":\"");
-	json_add_time(out, head->wall_us);
+	trace_add_time(out, head->wall_us);
 	buf_print(out, "\",\"wall_us\":%lld,\"at_us\":%lld,\"sequence\":%llu,\"role\":",
 		  (long long)head->wall_us, (long long)head->at_us,
 		  (unsigned long long)head->sequence);

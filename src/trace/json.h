@@ -6,5 +6,3 @@
 enum { TRACE_JSON_VERSION = 1 };
 
 const char *trace_direction_name(enum trace_direction direction);
-/* RFC 3339 in UTC with microseconds. */
-void json_add_time(struct buf *out, int64_t at_us);

@@ -161,7 +161,7 @@ static void say(struct words *words, const char *label, struct str value)
 	if (!value.len)
 		return;
 	buf_add_c(&words->text, label);
-	cells_add_harmless(&words->text, value, words->ascii);
+	trace_add_harmless(&words->text, value, words->ascii);
 }
 
 static void say_octets(struct words *words, const char *label, uint64_t octets)
@@ -396,7 +396,7 @@ static void draw_connect(struct ladder *ladder, const struct trace_event *event,
 	draw_ends(ladder, S("       client"), S("server"));
 	say(words, "       ", connect->peer);
 	say(words, " through ", connect->via);
-	cells_add_harmless(&other, connect->local, ladder->ascii);
+	trace_add_harmless(&other, connect->local, ladder->ascii);
 	draw_ends(ladder, buf_str(&words->text), buf_str(&other));
 	ladder->timed = false;
 

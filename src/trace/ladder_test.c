@@ -177,7 +177,7 @@ static void text_from_outside_is_shown_and_does_nothing(void **state)
 	for (size_t i = 0; i < COUNT_OF(table); i++) {
 		struct buf out = BUF(1000);
 
-		cells_add_harmless(&out, table[i].given, table[i].ascii);
+		trace_add_harmless(&out, table[i].given, table[i].ascii);
 		assert_true(str_is(buf_str(&out), table[i].shown));
 		buf_drop(&out);
 	}

@@ -38,6 +38,8 @@ union record_bodies {
 };
 enum { RECORD_MAX = (RECORD_HEAD + (int)sizeof(union record_bodies) + 15) & ~7 };
 
+static_assert(RECORD_MAX < (int)TRACE_RECORD_MAX, "the promise of trace.h");
+
 /* All numbers are little-endian. */
 struct record_head {
 	uint32_t size; /* of the whole record, padding included */

@@ -88,6 +88,8 @@ struct trace_event {
 	};
 };
 
+enum { TRACE_RECORD_MAX = 8192 }; /* octets; every record is shorter */
+
 struct trace_reader;
 /* From the oldest event still there (`from_now` false) or from the next one. */
 [[nodiscard]] enum err trace_reader_new(const void *ring, size_t size, bool from_now,
@@ -127,6 +129,14 @@ enum err trace_event_json(const struct trace_event *event, struct buf *out); /* 
  */
 enum err trace_event_ladder(const struct trace_event *event, int64_t start_us, unsigned width,
 			    bool ascii, struct buf *out);
+/*
+ * Adds text from outside so that it can do nothing but be read, in a terminal or a log: controls,
+ * octets that are no UTF-8 and code points that are invisible or turn the direction of writing are
+ * spelled out; with `ascii` everything past 0x7e is.
+ */
+enum err trace_add_harmless(struct buf *out, struct str text, bool ascii);
+/* RFC 3339 in UTC with microseconds, of wall_us; never more than 27 octets. */
+void trace_add_time(struct buf *out, int64_t wall_us);
 /* The JSON schema of a trace line and the table for docs/formats/trace.md, made from events.def. */
 enum err trace_schema_json(struct buf *out);
 enum err trace_schema_markdown(struct buf *out);

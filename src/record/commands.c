@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* session list, show, follow and metrics. */
+#include "record/recorder.h"
+
+#include <stdlib.h>
+
+enum {
+	LIST_DEFAULT = 100,
+	LIST_MAX = 1000,
+	WIDTH_DEFAULT = 100,
+	SHOW_OCTETS = 4 << 20, /* searched in one go, under the lock */
+	SHOW_FOUND = 1 << 18,
+	FOLLOW_MS = 500,
+	YIELD_EVERY = 64,
+	METRICS_MAX = 1 << 20
+};
+/* Events of other roles may carry a stamp a little before or after the session's own. */
+static const int64_t SLACK_US = 2000000;
+
+/* ---- list ---- */
+
+static json_t *session_json(const struct session *session)
+{
+	json_t *row = json_object();
+	char id[ID_TEXT + 1];
+	char time[32];
+	struct buf text = BUF(64);
+
+	id_print(session->id, id);
+	trace_add_time(&text, session->start_wall_us);
+	memcpy(time, text.at, text.len);
+	json_object_set_new(row, "session", json_string(id));
+	json_object_set_new(row, "start", control_string((struct str){ time, text.len }));
+	json_object_set_new(row, "protocol", control_string(str_of(session->protocol)));
+	json_object_set_new(row, "peer", control_string(str_of(session->peer)));
+	json_object_set_new(row, "account", control_string(str_of(session->account)));
+	json_object_set_new(row, "open", json_boolean(session->ended_wall_us == 0));
+	json_object_set_new(row, "reason", control_string(str_of(session->reason)));
+	json_object_set_new(row, "commands", json_integer((json_int_t)session->commands));
+	json_object_set_new(row, "errors", json_integer((json_int_t)session->errors));
+	json_object_set_new(row, "messages", json_integer((json_int_t)session->messages));
+	json_object_set_new(row, "octets_in", json_integer((json_int_t)session->octets_in));
+	json_object_set_new(row, "octets_out", json_integer((json_int_t)session->octets_out));
+	json_object_set_new(row, "ms", json_integer((json_int_t)(session->us / 1000)));
+	buf_drop(&text);
+	return row;
+}
+
+static bool is_wanted(const struct control_call *call, const struct session *session)
+{
+	struct str protocol = control_text(call, "protocol");
+	struct str peer = control_text(call, "peer");
+	struct str account = control_text(call, "account");
+
+	if (protocol.len && !str_is(protocol, str_of(session->protocol)))
+		return false;
+	/* A peer is given with or without its port. */
+	if (peer.len && !str_starts(str_of(session->peer), peer))
+		return false;
+	return !account.len || str_is_nocase(account, str_of(session->account));
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct session *const *left = a;
+	const struct session *const *right = b;
+
+	return ((*left)->start_wall_us > (*right)->start_wall_us) -
+	       ((*left)->start_wall_us < (*right)->start_wall_us);
+}
+
+struct listing {
+	const struct recorder *recorder;
+	const struct control_call *call;
+	size_t limit;
+	json_t *rows;
+};
+
+/* The newest of the wanted ones, oldest first, as rows: under the lock. */
+static void list_offloaded(void *arg)
+{
+	struct listing *listing = arg;
+	const struct sessions *sessions = &listing->recorder->sessions;
+	const struct list *lists[] = { &sessions->ended, &sessions->open };
+	const struct session **found = calloc(sessions->count + 1, sizeof(struct session *));
+	size_t count = 0;
+
+	must(found);
+	for (size_t i = 0; i < COUNT_OF(lists); i++)
+		for (struct list *l = lists[i]->next; l != lists[i]; l = l->next) {
+			const struct session *session = CONTAINER_OF(l, struct session, link);
+
+			if (is_wanted(listing->call, session))
+				found[count++] = session;
+		}
+	if (count)
+		qsort(found, count, sizeof(found[0]), by_start);
+	for (size_t i = count > listing->limit ? count - listing->limit : 0; i < count; i++)
+		json_array_append_new(listing->rows, session_json(found[i]));
+	free(found);
+}
+
+enum err record_session_list(struct recorder *recorder, struct control_call *call) WAITS
+{
+	uint64_t limit = control_number(call, "limit", LIST_DEFAULT);
+	struct listing listing = { .recorder = recorder,
+				   .call = call,
+				   .limit = limit < LIST_MAX ? (size_t)limit : LIST_MAX };
+	enum err err = recorder_catch_up(recorder);
+
+	if (!err)
+		err = semaphore_take(&recorder->lock, NEVER);
+	if (err)
+		return err;
+	listing.rows = json_array();
+	must(listing.rows);
+	offload(list_offloaded, &listing);
+	semaphore_give(&recorder->lock);
+	for (size_t i = 0; !err && i < json_array_size(listing.rows); i++)
+		err = control_row(call, json_incref(json_array_get(listing.rows, i)));
+	json_decref(listing.rows);
+	return err;
+}
+
+/* ---- how events are shown ---- */
+
+struct view {
+	bool text;
+	bool ascii;
+	unsigned width;
+	int64_t start_at_us;
+	uint64_t start_of; /* the session that start_at_us belongs to */
+	unsigned shown;
+	struct buf out;
+};
+
+static enum err view_init(struct view *view, struct control_call *call)
+{
+	struct str as = control_text(call, "as");
+
+	*view = (struct view){ .ascii = control_flag(call, "ascii"),
+			       .width = (unsigned)control_number(call, "width", WIDTH_DEFAULT),
+			       .text = str_is(as, S("text")),
+			       .out = BUF(1 << 20) };
+	if (as.len && !view->text && !str_is(as, S("json")))
+		return control_fail(call, "it is json or text",
+				    "sessions are not shown as \"%.*s\"",
+				    STR_ARGS(str_first(as, 40)));
+	return OK;
+}
+
+static enum err text_rows(struct control_call *call, struct str lines) WAITS
+{
+	enum err err = OK;
+
+	while (!err && lines.len) {
+		size_t end = str_find(lines, '\n');
+		struct str line = str_first(lines, end);
+		OWNED(buf) struct buf row = BUF(LIMIT_control_line);
+
+		lines = str_from(lines, end == STR_NONE ? lines.len : end + 1);
+		buf_add(&row, S("{\"text\":"));
+		json_add_string(&row, line);
+		buf_add(&row, S("}"));
+		err = row.failed ? ERR_LIMIT : control_row_text(call, buf_str(&row));
+	}
+	return err;
+}
+
+static enum err show_event(struct view *view, struct control_call *call,
+			   const struct trace_event *event) WAITS
+{
+	if (view->start_of != event->head.session) {
+		view->start_of = event->head.session;
+		view->start_at_us = event->head.at_us;
+	}
+	/* A client that reads fast never makes us wait: the others get their turn all the same. */
+	if (++view->shown % YIELD_EVERY == 0 && fiber_yield())
+		return ERR_STOPPED;
+	buf_reset(&view->out);
+	if (!view->text)
+		return trace_event_json(event, &view->out)
+			       ? OK
+			       : control_row_text(call, buf_str(&view->out));
+	if (trace_event_ladder(event, view->start_at_us, view->width, view->ascii, &view->out))
+		return OK;
+	return text_rows(call, buf_str(&view->out));
+}
+
+static enum err show_records(struct view *view, struct control_call *call, struct str records) WAITS
+{
+	enum err err = OK;
+
+	while (!err && records.len) {
+		struct trace_event event;
+		struct str record;
+
+		if (trace_record_take(&records, &record))
+			break;
+		if (!trace_event_decode(record, &event))
+			err = show_event(view, call, &event);
+	}
+	return err;
+}
+
+/* ---- show ---- */
+
+struct search {
+	struct recorder *recorder;
+	uint64_t session;
+	int64_t since_us; /* nothing of it can be older */
+	int64_t file_us;  /* the file being read */
+	bool begun;
+	bool done;
+	bool closed;
+	int64_t closed_us;
+	struct segment_reader reader;
+	struct buf found;
+};
+
+/* The first file not yet read. */
+static bool next_file(struct search *search)
+{
+	const struct segments *segments = &search->recorder->segments;
+	int64_t first_us = segments_since(segments, search->since_us);
+
+	for (size_t i = 0; i < segments->count; i++) {
+		int64_t start_us = segments->list[i].start_us;
+
+		if (search->begun ? start_us <= search->file_us : start_us < first_us)
+			continue;
+		search->begun = true;
+		search->file_us = start_us;
+		if (!segment_reader_open(segments, start_us, &search->reader))
+			return true;
+	}
+	return false;
+}
+
+static void search_record(struct search *search, struct str record)
+{
+	struct trace_head head = trace_record_head(record);
+
+	if (search->closed && head.wall_us > search->closed_us + SLACK_US)
+		search->done = true;
+	if (head.session != search->session)
+		return;
+	if (head.kind == TRACE_close) {
+		search->closed = true;
+		search->closed_us = head.wall_us;
+	}
+	buf_add(&search->found, record);
+}
+
+/* One step: some megabytes read, or enough found to show. */
+static void search_offloaded(void *arg)
+{
+	struct search *search = arg;
+	size_t searched = 0;
+
+	while (!search->done && searched < SHOW_OCTETS && search->found.len < SHOW_FOUND) {
+		struct str record;
+
+		if (search->reader.fd < 0 && !next_file(search)) {
+			search->done = true;
+		} else if (segment_reader_next(&search->reader, &record)) {
+			searched += record.len;
+			search_record(search, record);
+		} else {
+			segment_reader_close(&search->reader);
+		}
+	}
+}
+
+static enum err search_and_show(struct search *search, struct view *view, struct control_call *call,
+				bool *any) WAITS
+{
+	enum err err = OK;
+
+	while (!err && !search->done) {
+		err = semaphore_take(&search->recorder->lock, NEVER);
+		if (err)
+			return err;
+		offload(search_offloaded, search);
+		semaphore_give(&search->recorder->lock);
+		*any = *any || search->found.len;
+		err = show_records(view, call, buf_str(&search->found));
+		buf_reset(&search->found);
+	}
+	return err;
+}
+
+enum err record_session_show(struct recorder *recorder, struct control_call *call) WAITS
+{
+	struct str id = control_text(call, "session");
+	struct search search = { .recorder = recorder,
+				 .reader = { .fd = -1 },
+				 .found = BUF(SHOW_FOUND + TRACE_RECORD_MAX) };
+	struct view view;
+	bool any = false;
+	enum err err = view_init(&view, call);
+
+	if (!err && !id_parse(id, &search.session))
+		err = control_fail(call, "glasspost session list", "not a session id: %.*s",
+				   STR_ARGS(str_first(id, 40)));
+	if (!err)
+		err = recorder_catch_up(recorder);
+	if (err)
+		return err;
+	/* The upper part of an id is the wall clock of its making, in milliseconds. */
+	search.since_us = (int64_t)(search.session >> 22) * 1000 - SLACK_US;
+	err = search_and_show(&search, &view, call, &any);
+	segment_reader_close(&search.reader);
+	buf_drop(&search.found);
+	buf_drop(&view.out);
+	if (!err && !any)
+		err = control_fail(call,
+				   "glasspost session list; events are kept for sessions_keep, "
+				   "at most sessions_keep_size",
+				   "no events of session %.*s are kept", STR_ARGS(id));
+	return err;
+}
+
+/* ---- follow ---- */
+
+/* Everything gathered for this follower, and how much it lost. */
+static enum err tap_take(struct recorder *recorder, struct tap *tap, struct buf *records,
+			 uint64_t *lost) WAITS
+{
+	struct buf gathered;
+	enum err err = semaphore_take(&recorder->lock, NEVER);
+
+	if (err)
+		return err;
+	gathered = tap->records;
+	tap->records = *records;
+	*records = gathered;
+	*lost = tap->lost;
+	tap->lost = 0;
+	semaphore_give(&recorder->lock);
+	return OK;
+}
+
+static enum err follow(struct recorder *recorder, struct control_call *call, struct tap *tap,
+		       struct view *view) WAITS
+{
+	OWNED(buf) struct buf records = BUF(LIMIT_record_follow);
+	uint64_t lost = 0;
+	enum err err = OK;
+
+	while (!err && !control_is_gone(call)) {
+		buf_reset(&records);
+		err = tap_take(recorder, tap, &records, &lost);
+		if (!err)
+			err = show_records(view, call, buf_str(&records));
+		if (!err && lost)
+			err = control_row(call, json_pack("{s:I}", "lost", (json_int_t)lost));
+		if (!err && !records.len) {
+			err = waitq_wait(&recorder->told, in_ms(FOLLOW_MS));
+			err = err == ERR_TIMEOUT ? OK : err;
+		}
+	}
+	return err ? err : ERR_CLOSED;
+}
+
+enum err record_session_follow(struct recorder *recorder, struct control_call *call) WAITS
+{
+	struct str id = control_text(call, "session");
+	struct view view;
+	struct tap *tap;
+	uint64_t session = 0;
+	enum err err = view_init(&view, call);
+
+	if (!err && id.len && !id_parse(id, &session))
+		err = control_fail(call, "glasspost session list", "not a session id: %.*s",
+				   STR_ARGS(str_first(id, 40)));
+	if (!err)
+		err = semaphore_take(&recorder->lock, NEVER);
+	if (err)
+		return err;
+	tap = calloc(1, sizeof(*tap));
+	must(tap);
+	tap->session = session;
+	tap->records = BUF(LIMIT_record_follow);
+	list_add_last(&recorder->taps, &tap->link);
+	semaphore_give(&recorder->lock);
+	err = follow(recorder, call, tap, &view);
+	buf_drop(&view.out);
+	/* A fiber that is being stopped gets no lock any more: the recorder buries its tap. */
+	__atomic_store_n(&tap->dead, true, __ATOMIC_RELEASE);
+	return err;
+}
+
+/* ---- metrics ---- */
+
+enum err record_metrics(struct recorder *recorder, struct control_call *call) WAITS
+{
+	OWNED(buf) struct buf text = BUF(METRICS_MAX);
+	enum err err = recorder_catch_up(recorder);
+
+	if (!err)
+		err = semaphore_take(&recorder->lock, NEVER);
+	if (err)
+		return err;
+	err = metrics_print(&recorder->metrics, recorder->sessions.open_count, &text);
+	semaphore_give(&recorder->lock);
+	return err ? err : text_rows(call, buf_str(&text));
+}
+
+/* ---- the same as a table ---- */
+
+static enum err run_list(struct control_call *call) WAITS
+{
+	return record_session_list(call->context, call);
+}
+
+static enum err run_show(struct control_call *call) WAITS
+{
+	return record_session_show(call->context, call);
+}
+
+static enum err run_follow(struct control_call *call) WAITS
+{
+	return record_session_follow(call->context, call);
+}
+
+static enum err run_metrics(struct control_call *call) WAITS
+{
+	return record_metrics(call->context, call);
+}
+
+const struct control_command record_commands[] = {
+	{ "session list", run_list },
+	{ "session show", run_show },
+	{ "session follow", run_follow },
+	{ "metrics", run_metrics },
+	{ NULL, NULL },
+};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record/log.h"
+
+#include <stdio.h>
+#include <time.h>
+
+bool record_log_parse(struct str name, enum record_log *out)
+{
+	static const struct {
+		struct str name;
+		enum record_log log;
+	} table[] = {
+		{ { "none", 4 }, RECORD_LOG_NONE },       { { "text", 4 }, RECORD_LOG_TEXT },
+		{ { "json", 4 }, RECORD_LOG_JSON },       { { "dev", 3 }, RECORD_LOG_DEV },
+		{ { "postfix", 7 }, RECORD_LOG_POSTFIX },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(table); i++)
+		if (str_is(name, table[i].name)) {
+			*out = table[i].log;
+			return true;
+		}
+	return false;
+}
+
+enum log_topic log_topic(const struct trace_event *event)
+{
+	struct str verdict = event->policy.verdict;
+
+	switch (event->head.kind) {
+	case TRACE_close:
+		return LOG_SESSION;
+	case TRACE_accept:
+		return LOG_MESSAGE;
+	case TRACE_policy:
+		if (str_is(verdict, S("refuse")) || str_is(verdict, S("defer")) ||
+		    str_is(verdict, S("close")))
+			return LOG_REFUSAL;
+		return LOG_NOTHING;
+	case TRACE_auth:
+		return str_is(event->auth.outcome, S("failed")) ? LOG_SIGN_IN : LOG_NOTHING;
+	case TRACE_trouble:
+		return LOG_TROUBLE;
+	case TRACE_role:
+		return LOG_ROLE;
+	case TRACE_lost:
+		return LOG_LOST;
+	default:
+		return LOG_NOTHING;
+	}
+}
+
+void log_add_quoted(struct buf *out, struct str text)
+{
+	size_t quote;
+
+	buf_add_char(out, '"');
+	while ((quote = str_find(text, '"')) != STR_NONE) {
+		trace_add_harmless(out, str_first(text, quote), false);
+		buf_add(out, S("\\x22"));
+		text = str_from(text, quote + 1);
+	}
+	trace_add_harmless(out, text, false);
+	buf_add_char(out, '"');
+}
+
+void log_add_word(struct buf *out, struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		unsigned char c = (unsigned char)text.at[i];
+
+		/* strchr finds NUL in every string. */
+		if (!c || (!ascii_is_alpha(c) && !ascii_is_digit(c) && !strchr("-_.:+", c))) {
+			log_add_quoted(out, text);
+			return;
+		}
+	}
+	buf_add(out, text.len ? text : S("-"));
+}
+
+static struct str peer_of(const struct log_line *line)
+{
+	const struct trace_event *event = line->event;
+
+	if (event->head.kind == TRACE_close && event->close.peer.len)
+		return event->close.peer;
+	if (event->head.kind == TRACE_accept && event->accept.peer.len)
+		return event->accept.peer;
+	if (event->head.kind == TRACE_connect)
+		return event->connect.peer;
+	return str_of(line->session ? line->session->peer : NULL);
+}
+
+static void find_peer(struct log_line *line)
+{
+	struct str peer = peer_of(line);
+	struct addr addr;
+
+	memcpy(line->ip, "unknown", sizeof("unknown"));
+	if (str_starts(peer, S("unix:"))) {
+		memcpy(line->ip, "unix", sizeof("unix"));
+	} else if (addr_parse(peer, &addr) && addr.family != ADDR_UNIX) {
+		addr_print_ip(&addr, line->ip);
+		line->port = addr.port;
+	}
+}
+
+enum err log_event(struct buf *out, enum record_log format, const char *hostname,
+		   const struct trace_event *event, const struct session *session)
+{
+	static void (*const formats[])(struct log_line *) = {
+		[RECORD_LOG_TEXT] = log_text,
+		[RECORD_LOG_JSON] = log_json,
+		[RECORD_LOG_POSTFIX] = log_postfix,
+		[RECORD_LOG_DEV] = log_dev,
+	};
+	struct log_line line = { .event = event,
+				 .session = session,
+				 .hostname = hostname ? hostname : "localhost",
+				 .id = "-",
+				 .out = out };
+
+	/* A postfix log tells of connections too: tools pair them with their ends. */
+	if (format == RECORD_LOG_NONE ||
+	    (log_topic(event) == LOG_NOTHING &&
+	     !(format == RECORD_LOG_POSTFIX && event->head.kind == TRACE_connect)))
+		return OK;
+	if (event->head.session)
+		id_print(event->head.session, line.id);
+	find_peer(&line);
+	formats[format](&line);
+	return out->failed ? ERR_LIMIT : OK;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * log: events as log lines. One line per ended session, accepted message, refusal, failed sign-in,
+ * trouble and event of a role; nothing for all else. Private to record/.
+ */
+#include "record/record.h"
+#include "record/sessions.h"
+
+struct log_line {
+	const struct trace_event *event;
+	const struct session *session; /* NULL: of none, or not known any more */
+	const char *hostname;
+	/* Filled by log_event: */
+	char id[ID_TEXT + 1]; /* "-" without a session */
+	char ip[ADDR_TEXT];   /* "unknown" when it is */
+	unsigned port;
+	struct buf *out;
+};
+
+/* Adds the event's line or lines, if it is worth any. `hostname` for the postfix format. */
+enum err log_event(struct buf *out, enum record_log format, const char *hostname,
+		   const struct trace_event *event, const struct session *session);
+
+enum log_topic {
+	LOG_NOTHING,
+	LOG_SESSION,
+	LOG_MESSAGE,
+	LOG_REFUSAL,
+	LOG_SIGN_IN,
+	LOG_TROUBLE,
+	LOG_ROLE,
+	LOG_LOST
+};
+enum log_topic log_topic(const struct trace_event *event);
+void log_text(struct log_line *line);
+void log_json(struct log_line *line);
+void log_postfix(struct log_line *line);
+void log_dev(struct log_line *line);
+
+/* In double quotes; harmless, and without a quote of its own. */
+void log_add_quoted(struct buf *out, struct str text);
+/* Without quotes where there is nothing but letters, digits and -_.:+ in it. */
+void log_add_word(struct buf *out, struct str text);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Lines as Postfix's smtpd, qmgr and lmtp and Dovecot's pop3-login write them, so that what reads
+ * those (pflogsumm, fail2ban's postfix and dovecot filters) reads ours.
+ */
+#include "record/log.h"
+
+#include <time.h>
+
+/* Tools pair the lines of a session by its process number. */
+static unsigned process_of(const struct log_line *line)
+{
+	return 1 + (unsigned)(line->event->head.session % 99999);
+}
+
+static void begin(struct log_line *line, const char *program)
+{
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					  "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	time_t seconds = line->event->head.wall_us / 1000000;
+	struct tm parts = { 0 };
+
+	localtime_r(&seconds, &parts);
+	buf_print(line->out, "%s %2d %02d:%02d:%02d ", months[parts.tm_mon % 12], parts.tm_mday,
+		  parts.tm_hour, parts.tm_min, parts.tm_sec);
+	log_add_word(line->out, str_of(line->hostname));
+	buf_print(line->out, " %s[%u]: ", program, process_of(line));
+}
+
+static bool is_pop3(const struct log_line *line)
+{
+	return line->session && str_is(str_of(line->session->protocol), S("pop3"));
+}
+
+static const char *server(const struct log_line *line)
+{
+	struct str protocol = str_of(line->session ? line->session->protocol : NULL);
+
+	if (str_is(protocol, S("submission")))
+		return "postfix/submission/smtpd";
+	return str_is(protocol, S("lmtp")) ? "postfix/lmtpd" : "postfix/smtpd";
+}
+
+/* A queue id is letters and digits. */
+static void add_queue_id(struct log_line *line)
+{
+	struct str id = str_first(line->event->accept.message, 20);
+
+	for (size_t i = 0; i < id.len; i++)
+		if (ascii_is_alpha((unsigned char)id.at[i]) ||
+		    ascii_is_digit((unsigned char)id.at[i]))
+			buf_add_char(line->out, id.at[i]);
+	if (!id.len)
+		buf_add(line->out, S("0"));
+	buf_add(line->out, S(": "));
+}
+
+/* An address between angle brackets, where nothing may look like the end of it. */
+static void add_address(struct log_line *line, const char *key, struct str address)
+{
+	buf_print(line->out, "%s=<", key);
+	for (size_t i = 0; i < address.len; i++) {
+		if (strchr("<> ", address.at[i]) && address.at[i])
+			buf_print(line->out, "\\x%02X", (unsigned char)address.at[i]);
+		else if ((unsigned char)address.at[i] < 0x80)
+			trace_add_harmless(line->out, str_first(str_from(address, i), 1), false);
+		else
+			buf_print(line->out, "\\x%02X", (unsigned char)address.at[i]);
+	}
+	buf_add_char(line->out, '>');
+}
+
+/* The next of a list separated by commas; a quoted local part may hold commas itself. */
+static struct str take_recipient(struct str *list)
+{
+	struct str all = *list;
+	bool in_quotes = false;
+	size_t i;
+
+	for (i = 0; i < all.len && (in_quotes || all.at[i] != ','); i++) {
+		if (all.at[i] == '"')
+			in_quotes = !in_quotes;
+		else if (in_quotes && all.at[i] == '\\')
+			i++;
+	}
+	if (i > all.len)
+		i = all.len;
+	*list = str_from(all, i + 1);
+	return str_first(all, i);
+}
+
+static unsigned count_recipients(struct str list)
+{
+	unsigned count = 0;
+
+	while (list.len) {
+		take_recipient(&list);
+		count++;
+	}
+	return count;
+}
+
+static void message(struct log_line *line)
+{
+	const struct trace_accept *accept = &line->event->accept;
+	struct str recipients = accept->recipients;
+	double seconds = (double)accept->us / 1e6;
+
+	begin(line, server(line));
+	add_queue_id(line);
+	buf_print(line->out, "client=unknown[%s]\n", line->ip);
+	begin(line, "postfix/qmgr");
+	add_queue_id(line);
+	add_address(line, "from", accept->sender);
+	buf_print(line->out, ", size=%llu, nrcpt=%u (queue active)\n",
+		  (unsigned long long)accept->octets, count_recipients(recipients));
+	while (recipients.len) {
+		begin(line, "postfix/lmtp");
+		add_queue_id(line);
+		add_address(line, "to", take_recipient(&recipients));
+		buf_print(line->out,
+			  ", relay=local, delay=%.2f, delays=0/0/0/%.2f, dsn=2.0.0, "
+			  "status=sent (delivered to mailbox)\n",
+			  seconds, seconds);
+	}
+	begin(line, "postfix/qmgr");
+	add_queue_id(line);
+	buf_add(line->out, S("removed\n"));
+}
+
+static void refusal(struct log_line *line)
+{
+	const struct trace_policy *policy = &line->event->policy;
+	bool defer = str_is(policy->verdict, S("defer"));
+
+	begin(line, server(line));
+	buf_print(line->out, "NOQUEUE: reject: RCPT from unknown[%s]: %s ", line->ip,
+		  defer ? "450 4.7.1" : "554 5.7.1");
+	trace_add_harmless(line->out, policy->rule, true);
+	buf_add(line->out, S(": "));
+	log_add_quoted(line->out, policy->detail);
+	buf_add(line->out, S("; proto=ESMTP\n"));
+}
+
+static void session(struct log_line *line)
+{
+	const struct trace_close *close = &line->event->close;
+
+	if (is_pop3(line)) {
+		begin(line, "dovecot");
+		buf_print(line->out, "pop3: Disconnected: ");
+		log_add_word(line->out, close->reason);
+		buf_print(line->out, " rip=%s, in=%llu, out=%llu, ", line->ip,
+			  (unsigned long long)close->octets_in,
+			  (unsigned long long)close->octets_out);
+		add_address(line, "user", close->account);
+		buf_add_char(line->out, '\n');
+		return;
+	}
+	begin(line, server(line));
+	buf_print(line->out, "disconnect from unknown[%s] data=%llu commands=%llu/%llu\n", line->ip,
+		  (unsigned long long)close->messages,
+		  (unsigned long long)(close->commands - (close->errors < close->commands
+								  ? close->errors
+								  : close->commands)),
+		  (unsigned long long)close->commands);
+}
+
+static void sign_in(struct log_line *line)
+{
+	const struct trace_auth *auth = &line->event->auth;
+
+	if (is_pop3(line)) {
+		begin(line, "dovecot");
+		buf_print(line->out,
+			  "pop3-login: Disconnected (auth failed, 1 attempts): rip=%s, method=",
+			  line->ip);
+	} else {
+		begin(line, server(line));
+		buf_print(line->out, "warning: unknown[%s]: SASL ", line->ip);
+	}
+	log_add_word(line->out, auth->mechanism);
+	buf_add_c(line->out,
+		  is_pop3(line) ? "\n" : " authentication failed: authentication failure\n");
+}
+
+void log_postfix(struct log_line *line)
+{
+	const struct trace_event *event = line->event;
+
+	switch (log_topic(event)) {
+	case LOG_SESSION:
+		session(line);
+		return;
+	case LOG_MESSAGE:
+		message(line);
+		return;
+	case LOG_REFUSAL:
+		refusal(line);
+		return;
+	case LOG_SIGN_IN:
+		sign_in(line);
+		return;
+	case LOG_NOTHING:
+		if (is_pop3(line))
+			return;
+		begin(line, server(line));
+		buf_print(line->out, "connect from unknown[%s]\n", line->ip);
+		return;
+	case LOG_TROUBLE:
+		begin(line, "postfix/master");
+		buf_add(line->out, S("warning: "));
+		log_add_quoted(line->out, event->trouble.detail);
+		break;
+	case LOG_ROLE:
+		begin(line, "postfix/master");
+		buf_print(line->out, "%s-%u: ", trace_role_name(event->head.role),
+			  event->head.role_index);
+		log_add_word(line->out, event->role.what);
+		buf_add_char(line->out, ' ');
+		log_add_quoted(line->out, event->role.detail);
+		break;
+	default:
+		begin(line, "postfix/master");
+		buf_print(line->out, "warning: %llu trace events lost",
+			  (unsigned long long)event->lost.events);
+		break;
+	}
+	buf_add_char(line->out, '\n');
+}

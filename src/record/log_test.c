@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "record/log.h"
+#include "record/metrics.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static const int64_t noon = 1767268803000000; /* 2026-01-01T12:00:03Z */
+
+static const struct session session = { .id = 1,
+					.protocol = "submission",
+					.peer = "192.0.2.7:4711" };
+static const struct session pop3 = { .id = 1, .protocol = "pop3", .peer = "[2001:db8::1]:99" };
+
+static const struct {
+	enum record_log format;
+	struct trace_event event;
+	const struct session *session;
+	const char *line;
+} table[] = {
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
+	    .close = { S("quit"), S("anna@example.org"), 6, 1, 2, 2409, 844, 12345,
+		       S("192.0.2.7:4711"), S("submission") } },
+	  &session,
+	  "2026-01-01T12:00:03.000000Z session session=0000000000001 ip=192.0.2.7 port=4711 "
+	  "protocol=submission end=quit commands=6 refused=1 messages=2 in=2409 out=844 ms=12.3 "
+	  "account=\"anna@example.org\"\n" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_accept },
+	    .accept = { S("0ABC"), S("a\"\nb@c"), S("d@e"), 2150, 3000, S("192.0.2.7:4711"),
+			S("\x1b[31mrosso\xe2\x80\xae ip=10.0.0.1") } },
+	  &session,
+	  "2026-01-01T12:00:03.000000Z message session=0000000000001 ip=192.0.2.7 port=4711 "
+	  "protocol=submission message=0ABC octets=2150 ms=3.0 sender=\"a\\x22\\nb@c\" "
+	  "recipients=\"d@e\" subject=\"\\x1B[31mrosso\\u{202e} ip=10.0.0.1\"\n" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_policy },
+	    .policy = { S("no-relay"), S("refuse"), S("x@y is not ours"), S("glasspost.conf:9") } },
+	  &session,
+	  "2026-01-01T12:00:03.000000Z refusal session=0000000000001 ip=192.0.2.7 port=4711 "
+	  "protocol=submission rule=no-relay verdict=refuse source=\"glasspost.conf:9\" "
+	  "detail=\"x@y is not ours\"\n" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_policy },
+	    .policy = { S("no-relay"), S("accept"), S("fine"), S("x") } },
+	  &session,
+	  "" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_auth },
+	    .auth = { S("PLAIN"), 1, S("failed"), { 0 }, 9 } },
+	  NULL, /* not known any more */
+	  "2026-01-01T12:00:03.000000Z sign-in-failed session=0000000000001 ip=unknown port=0 "
+	  "mechanism=PLAIN account=\"\"\n" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .role = 5, .role_index = 2, .kind = TRACE_trouble },
+	    .trouble = { S("IO"), S("the disk said no") } },
+	  NULL,
+	  "2026-01-01T12:00:03.000000Z trouble role=role-5-2 err=IO detail=\"the disk said "
+	  "no\"\n" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .kind = TRACE_lost }, .lost = { 4, S("gate-mx-0") } },
+	  NULL,
+	  "2026-01-01T12:00:03.000000Z lost events=4 of=gate-mx-0\n" },
+	{ RECORD_LOG_DEV,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_accept },
+	    .accept = { S("0ABC"), S("a@b"), S("c@d"), 2150, 3000, S("127.0.0.1:4711"),
+			S("Sub\"ject") } },
+	  &session,
+	  "12:00:03 <- 127.0.0.1 From: a@b To: c@d \"Sub\\x22ject\" 2.1 kB session "
+	  "0000000000001\n" },
+	{ RECORD_LOG_DEV,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
+	    .close = { S("quit"), { 0 }, 6, 1, 1, 1, 1, 1, S("127.0.0.1:4711"), S("smtp") } },
+	  &session,
+	  "12:00:03 -- 127.0.0.1 smtp: quit, 1 message, 6 commands, 1 refused, session "
+	  "0000000000001\n" },
+	{ RECORD_LOG_JSON,
+	  { .head = { .wall_us = noon, .kind = TRACE_role },
+	    .role = { S("ready"), S("pid \"1\"") } },
+	  NULL,
+	  "{\"time\":\"2026-01-01T12:00:03.000000Z\",\"log\":\"role\",\"role\":\"role-0\","
+	  "\"role_index\":0,\"what\":\"ready\",\"detail\":\"pid \\\"1\\\"\"}\n" },
+	{ RECORD_LOG_JSON,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_auth },
+	    .auth = { S("LOGIN"), 2, S("failed"), { 0 }, 9 } },
+	  &pop3,
+	  "{\"time\":\"2026-01-01T12:00:03.000000Z\",\"log\":\"sign-in-failed\",\"role\":\"role-"
+	  "0\","
+	  "\"role_index\":0,\"session\":\"0000000000001\",\"ip\":\"2001:db8::1\",\"port\":99,"
+	  "\"protocol\":\"pop3\",\"mechanism\":\"LOGIN\",\"account\":\"\"}\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_connect },
+	    .connect = { S("submission"), S("x"), S("192.0.2.7:4711"), { 0 }, { 0 } } },
+	  &session,
+	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: connect from "
+	  "unknown[192.0.2.7]\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_accept },
+	    .accept = { S("0AB-C"), S("a b>@c"), S("d@e,\"x,y\"@z"), 2150, 30000,
+			S("192.0.2.7:4711"), S("no") } },
+	  &session,
+	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: 0ABC: "
+	  "client=unknown[192.0.2.7]\n"
+	  "Jan  1 12:00:03 mail.example postfix/qmgr[2]: 0ABC: from=<a\\x20b\\x3E@c>, size=2150, "
+	  "nrcpt=2 (queue active)\n"
+	  "Jan  1 12:00:03 mail.example postfix/lmtp[2]: 0ABC: to=<d@e>, relay=local, delay=0.03, "
+	  "delays=0/0/0/0.03, dsn=2.0.0, status=sent (delivered to mailbox)\n"
+	  "Jan  1 12:00:03 mail.example postfix/lmtp[2]: 0ABC: to=<\"x,y\"@z>, relay=local, "
+	  "delay=0.03, delays=0/0/0/0.03, dsn=2.0.0, status=sent (delivered to mailbox)\n"
+	  "Jan  1 12:00:03 mail.example postfix/qmgr[2]: 0ABC: removed\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_policy },
+	    .policy = { S("no-relay"), S("defer"), S("x"), S("y") } },
+	  &session,
+	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: NOQUEUE: reject: RCPT from "
+	  "unknown[192.0.2.7]: 450 4.7.1 no-relay: \"x\"; proto=ESMTP\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_auth },
+	    .auth = { S("PLAIN"), 1, S("failed"), { 0 }, 9 } },
+	  &session,
+	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: warning: unknown[192.0.2.7]: "
+	  "SASL PLAIN authentication failed: authentication failure\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_auth },
+	    .auth = { S("USER"), 1, S("failed"), { 0 }, 9 } },
+	  &pop3,
+	  "Jan  1 12:00:03 mail.example dovecot[2]: pop3-login: Disconnected (auth failed, 1 "
+	  "attempts): rip=2001:db8::1, method=USER\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
+	    .close = { S("quit"), S("anna@b"), 6, 1, 1, 7, 8, 1, { 0 }, S("pop3") } },
+	  &pop3,
+	  "Jan  1 12:00:03 mail.example dovecot[2]: pop3: Disconnected: quit rip=2001:db8::1, "
+	  "in=7, "
+	  "out=8, user=<anna@b>\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
+	    .close = { S("quit"), { 0 }, 6, 1, 1, 7, 8, 1, { 0 }, S("submission") } },
+	  &session,
+	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: disconnect from "
+	  "unknown[192.0.2.7] data=1 commands=5/6\n" },
+};
+
+static void every_format_says_what_it_should(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(table); i++) {
+		struct buf out = BUF(1 << 16);
+
+		assert_int_equal(log_event(&out, table[i].format, "mail.example", &table[i].event,
+					   table[i].session),
+				 OK);
+		buf_add_char(&out, '\0');
+		assert_string_equal(out.at, table[i].line);
+		buf_drop(&out);
+	}
+}
+
+static void a_word_that_is_no_word_is_quoted(void **state)
+{
+	static const struct {
+		struct str given;
+		const char *shown;
+	} words[] = {
+		{ S("quit"), "quit" },
+		{ S(""), "-" },
+		{ S("two words"), "\"two words\"" },
+		{ S("nul\0"), "\"nul\\x00\"" },
+		{ S("a=b"), "\"a=b\"" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(words); i++) {
+		struct buf out = BUF(100);
+
+		log_add_word(&out, words[i].given);
+		assert_true(str_is(buf_str(&out), str_of(words[i].shown)));
+		buf_drop(&out);
+	}
+}
+
+static void formats_are_known_by_their_names(void **state)
+{
+	enum record_log log;
+
+	(void)state;
+	assert_true(record_log_parse(S("postfix"), &log));
+	assert_int_equal(log, RECORD_LOG_POSTFIX);
+	assert_true(record_log_parse(S("none"), &log));
+	assert_int_equal(log, RECORD_LOG_NONE);
+	assert_false(record_log_parse(S("syslog"), &log));
+}
+
+static bool metrics_say(const struct metrics *metrics, const char *line)
+{
+	struct buf out = BUF(1 << 20);
+	struct scan scan;
+	struct str found;
+	bool said = false;
+
+	assert_int_equal(metrics_print(metrics, 3, &out), OK);
+	scan = scan_of(buf_str(&out));
+	while (take_until(&scan, '\n', &found))
+		said = said || str_is(found, str_of(line));
+	buf_drop(&out);
+	return said;
+}
+
+static void metrics_count_what_happened(void **state)
+{
+	static struct metrics metrics;
+	static const struct trace_event events[] = {
+		{ .head = { .kind = TRACE_connect }, .connect = { .protocol = S("smtp") } },
+		{ .head = { .kind = TRACE_command }, .command = { .verb = S("EHLO") } },
+		{ .head = { .kind = TRACE_command }, .command = { .line = S("nonsense") } },
+		{ .head = { .kind = TRACE_reply }, .reply = { .code = 250, .more = 1 } },
+		{ .head = { .kind = TRACE_reply }, .reply = { .code = 250 } },
+		{ .head = { .kind = TRACE_reply }, .reply = { .line = S("+OK") } },
+		{ .head = { .kind = TRACE_auth }, .auth = { S("PLAIN"), 0, S("ok"), { 0 }, 1 } },
+		{ .head = { .kind = TRACE_auth },
+		  .auth = { S("PLAIN"), 0, S("continue"), { 0 }, 1 } },
+		{ .head = { .kind = TRACE_accept }, .accept = { .octets = 2150, .us = 3000 } },
+		{ .head = { .kind = TRACE_commit },
+		  .commit = { .requests = 3, .messages = 2, .octets = 9, .us = 700 } },
+		{ .head = { .kind = TRACE_deliver }, .deliver = { .outcome = S("delivered") } },
+		{ .head = { .kind = TRACE_close },
+		  .close = { .reason = S("quit"),
+			     .octets_in = 5,
+			     .octets_out = 6,
+			     .us = 2000000 } },
+		{ .head = { .kind = TRACE_auth },
+		  .auth = { S("SCRAM-SHA-256-PLUS"), 0, S("unavailable"), { 0 }, 1 } },
+		{ .head = { .kind = TRACE_lost }, .lost = { 7, S("gate \"mx\"\n") } },
+		{ .head = { .kind = TRACE_policy },
+		  .policy = { .rule = S("r"), .verdict = S("defer") } },
+	};
+	static const char *const lines[] = {
+		"glasspost_sessions_open 3",
+		"glasspost_sessions_total{protocol=\"smtp\"} 1",
+		"glasspost_commands_total{verb=\"EHLO\"} 1",
+		"glasspost_commands_total{verb=\"unknown\"} 1",
+		"glasspost_replies_total{class=\"2xx\"} 1",
+		"glasspost_replies_total{class=\"ok\"} 1",
+		"glasspost_auth_total{mechanism=\"PLAIN\",outcome=\"ok\"} 1",
+		"glasspost_messages_accepted_total 1",
+		"glasspost_message_octets_total 2150",
+		"glasspost_accept_seconds_bucket{le=\"0.0025\"} 0",
+		"glasspost_accept_seconds_bucket{le=\"0.005\"} 1",
+		"glasspost_accept_seconds_bucket{le=\"+Inf\"} 1",
+		"glasspost_accept_seconds_sum 0.003000",
+		"glasspost_commit_seconds_count 1",
+		"glasspost_commit_requests_total 3",
+		"glasspost_deliveries_total{outcome=\"delivered\"} 1",
+		"glasspost_sessions_ended_total{reason=\"quit\"} 1",
+		"glasspost_received_octets_total 5",
+		"glasspost_trace_lost_total{ring=\"gate _mx__\"} 7",
+		"glasspost_policy_total{rule=\"r\",verdict=\"defer\"} 1",
+		"glasspost_auth_total{mechanism=\"SCRAM-SHA-256-PLUS\",outcome=\"unavailable\"} 1",
+		"glasspost_trace_events_total 15",
+		"# TYPE glasspost_commit_seconds histogram",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(events); i++)
+		metrics_note(&metrics, &events[i]);
+	for (size_t i = 0; i < COUNT_OF(lines); i++)
+		assert_true(metrics_say(&metrics, lines[i]));
+	assert_false(metrics_say(
+		&metrics, "glasspost_auth_total{mechanism=\"PLAIN\",outcome=\"continue\"} 1"));
+}
+
+static void a_role_that_invents_labels_fills_one_place_only(void **state)
+{
+	static struct labelled labelled;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++)
+		labelled_add(&labelled, 1, "verb=\"X%d\"", i);
+	assert_int_equal(labelled.count, LABELS_MAX);
+	assert_string_equal(labelled.of[LABELS_MAX - 1].label, "other=\"yes\"");
+	assert_int_equal(labelled.of[LABELS_MAX - 1].value, 1000 - LABELS_MAX + 1);
+}
+
+static void sessions_are_bounded_and_the_ended_go_first(void **state)
+{
+	static struct sessions sessions;
+	struct trace_event event = { .head = { .kind = TRACE_connect },
+				     .connect = { .protocol = S("smtp"),
+						  .peer = S("192.0.2.1:1") } };
+
+	(void)state;
+	sessions_init(&sessions);
+	for (uint64_t i = 1; i <= LIMIT_record_sessions + 100; i++) {
+		event.head.session = i;
+		event.head.kind = TRACE_connect;
+		event.connect.protocol = S("smtp");
+		sessions_note(&sessions, &event);
+		if (i % 4 == 2)
+			continue;
+		event.head.kind = TRACE_close;
+		event.head.wall_us = (int64_t)i;
+		event.close = (struct trace_close){ .reason = S("quit"), .commands = i };
+		sessions_note(&sessions, &event);
+		event.connect = (struct trace_connect){ .peer = S("192.0.2.1:1") };
+	}
+	assert_int_equal(sessions.count, LIMIT_record_sessions);
+	assert_null(sessions_find(&sessions, 1));
+	assert_non_null(sessions_find(&sessions, 2)); /* is open still */
+	assert_string_equal(sessions_find(&sessions, 2)->peer, "192.0.2.1:1");
+	assert_int_equal(sessions_find(&sessions, 50001)->commands, 50001);
+	assert_int_equal(sessions_find(&sessions, 50001)->ended_wall_us, 50001);
+	sessions_done(&sessions);
+	assert_int_equal(sessions.count, 0);
+	assert_int_equal(sessions.open_count, 0);
+}
+
+static void of_dead_roles_the_open_sessions_make_room_in_the_end(void **state)
+{
+	static struct sessions sessions;
+	struct trace_event event = { .head = { .kind = TRACE_connect } };
+
+	(void)state;
+	sessions_init(&sessions);
+	for (uint64_t i = 1; i <= 2 * LIMIT_record_sessions; i++) {
+		event.head.session = i;
+		sessions_note(&sessions, &event);
+	}
+	assert_int_equal(sessions.count, LIMIT_record_sessions);
+	assert_null(sessions_find(&sessions, 1));
+	assert_non_null(sessions_find(&sessions, 2 * LIMIT_record_sessions));
+	sessions_done(&sessions);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_format_says_what_it_should),
+		cmocka_unit_test(a_word_that_is_no_word_is_quoted),
+		cmocka_unit_test(formats_are_known_by_their_names),
+		cmocka_unit_test(metrics_count_what_happened),
+		cmocka_unit_test(a_role_that_invents_labels_fills_one_place_only),
+		cmocka_unit_test(sessions_are_bounded_and_the_ended_go_first),
+		cmocka_unit_test(of_dead_roles_the_open_sessions_make_room_in_the_end),
+	};
+
+	setenv("TZ", "UTC", 1);
+	tzset();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The two formats of our own: text, for machines and people alike, and dev, for the terminal. */
+#include "record/log.h"
+
+#include <time.h>
+
+static void quoted(struct log_line *line, const char *key, struct str text)
+{
+	buf_print(line->out, " %s=", key);
+	log_add_quoted(line->out, text);
+}
+
+static void word(struct log_line *line, const char *key, struct str text)
+{
+	buf_print(line->out, " %s=", key);
+	log_add_word(line->out, text);
+}
+
+static void number(struct log_line *line, const char *key, uint64_t value)
+{
+	buf_print(line->out, " %s=%llu", key, (unsigned long long)value);
+}
+
+static void ms(struct log_line *line, uint64_t us)
+{
+	buf_print(line->out, " ms=%.1f", (double)us / 1000);
+}
+
+/* Who it was: always before the first text that the client chose. */
+static void client(struct log_line *line)
+{
+	buf_print(line->out, " session=%s ip=%s port=%u", line->id, line->ip, line->port);
+	if (line->session)
+		word(line, "protocol", str_of(line->session->protocol));
+}
+
+static void role(struct log_line *line)
+{
+	const struct trace_head *head = &line->event->head;
+
+	buf_print(line->out, " role=%s-%u", trace_role_name(head->role), head->role_index);
+}
+
+static void text_session(struct log_line *line)
+{
+	const struct trace_close *close = &line->event->close;
+
+	buf_add(line->out, S("session"));
+	client(line);
+	word(line, "end", close->reason);
+	number(line, "commands", close->commands);
+	number(line, "refused", close->errors);
+	number(line, "messages", close->messages);
+	number(line, "in", close->octets_in);
+	number(line, "out", close->octets_out);
+	ms(line, close->us);
+	quoted(line, "account", close->account);
+}
+
+static void text_message(struct log_line *line)
+{
+	const struct trace_accept *accept = &line->event->accept;
+
+	buf_add(line->out, S("message"));
+	client(line);
+	word(line, "message", accept->message);
+	number(line, "octets", accept->octets);
+	ms(line, accept->us);
+	quoted(line, "sender", accept->sender);
+	quoted(line, "recipients", accept->recipients);
+	quoted(line, "subject", accept->subject);
+}
+
+static void text_refusal(struct log_line *line)
+{
+	const struct trace_policy *policy = &line->event->policy;
+
+	buf_add(line->out, S("refusal"));
+	client(line);
+	word(line, "rule", policy->rule);
+	word(line, "verdict", policy->verdict);
+	quoted(line, "source", policy->source);
+	quoted(line, "detail", policy->detail);
+}
+
+static void text_sign_in(struct log_line *line)
+{
+	buf_add(line->out, S("sign-in-failed"));
+	client(line);
+	word(line, "mechanism", line->event->auth.mechanism);
+	quoted(line, "account", line->event->auth.account);
+}
+
+void log_text(struct log_line *line)
+{
+	const struct trace_event *event = line->event;
+
+	trace_add_time(line->out, event->head.wall_us);
+	buf_add_char(line->out, ' ');
+	switch (log_topic(event)) {
+	case LOG_SESSION:
+		text_session(line);
+		break;
+	case LOG_MESSAGE:
+		text_message(line);
+		break;
+	case LOG_REFUSAL:
+		text_refusal(line);
+		break;
+	case LOG_SIGN_IN:
+		text_sign_in(line);
+		break;
+	case LOG_TROUBLE:
+		buf_add(line->out, S("trouble"));
+		role(line);
+		word(line, "err", event->trouble.err);
+		quoted(line, "detail", event->trouble.detail);
+		break;
+	case LOG_ROLE:
+		buf_add(line->out, S("role"));
+		role(line);
+		word(line, "what", event->role.what);
+		quoted(line, "detail", event->role.detail);
+		break;
+	default:
+		buf_add(line->out, S("lost"));
+		number(line, "events", event->lost.events);
+		word(line, "of", event->lost.ring);
+		break;
+	}
+	buf_add_char(line->out, '\n');
+}
+
+/* ---- dev ---- */
+
+static void plain(struct log_line *line, const char *before, struct str text, const char *after)
+{
+	buf_add_c(line->out, before);
+	trace_add_harmless(line->out, text, false);
+	buf_add_c(line->out, after);
+}
+
+static void dev_size(struct log_line *line, uint64_t octets)
+{
+	if (octets < 1000)
+		buf_print(line->out, "%llu octets", (unsigned long long)octets);
+	else if (octets < 1000000)
+		buf_print(line->out, "%.1f kB", (double)octets / 1e3);
+	else
+		buf_print(line->out, "%.1f MB", (double)octets / 1e6);
+}
+
+static void dev_begin(struct log_line *line, const char *mark)
+{
+	time_t seconds = line->event->head.wall_us / 1000000;
+	struct tm parts = { 0 };
+
+	localtime_r(&seconds, &parts);
+	buf_print(line->out, "%02d:%02d:%02d %s ", parts.tm_hour, parts.tm_min, parts.tm_sec, mark);
+}
+
+static void dev_message(struct log_line *line)
+{
+	const struct trace_accept *accept = &line->event->accept;
+
+	dev_begin(line, "<-");
+	plain(line, line->ip, S(""), " From: ");
+	plain(line, "", accept->sender.len ? accept->sender : S("<>"), " To: ");
+	plain(line, "", accept->recipients, " ");
+	log_add_quoted(line->out, accept->subject);
+	buf_add_char(line->out, ' ');
+	dev_size(line, accept->octets);
+	buf_print(line->out, " session %s\n", line->id);
+}
+
+static void dev_count(struct log_line *line, uint64_t count, const char *what, bool plural)
+{
+	if (count)
+		buf_print(line->out, ", %llu %s%s", (unsigned long long)count, what,
+			  plural && count != 1 ? "s" : "");
+}
+
+static void dev_session(struct log_line *line)
+{
+	const struct trace_close *close = &line->event->close;
+
+	dev_begin(line, "--");
+	plain(line, line->ip, S(""), " ");
+	plain(line, "", close->protocol, ": ");
+	plain(line, "", close->reason, "");
+	if (close->account.len)
+		plain(line, ", ", close->account, "");
+	dev_count(line, close->messages, "message", true);
+	dev_count(line, close->commands, "command", true);
+	dev_count(line, close->errors, "refused", false);
+	buf_print(line->out, ", session %s\n", line->id);
+}
+
+void log_dev(struct log_line *line)
+{
+	const struct trace_event *event = line->event;
+
+	switch (log_topic(event)) {
+	case LOG_SESSION:
+		dev_session(line);
+		return;
+	case LOG_MESSAGE:
+		dev_message(line);
+		return;
+	case LOG_REFUSAL:
+		dev_begin(line, "!!");
+		plain(line, line->ip, S(""), " ");
+		plain(line, "", event->policy.rule, ": ");
+		plain(line, "", event->policy.detail, "");
+		buf_print(line->out, " session %s\n", line->id);
+		return;
+	case LOG_SIGN_IN:
+		dev_begin(line, "!!");
+		plain(line, line->ip, S(""), " sign-in failed by ");
+		plain(line, "", event->auth.mechanism, "");
+		buf_print(line->out, " session %s\n", line->id);
+		return;
+	case LOG_TROUBLE:
+		dev_begin(line, "!!");
+		plain(line, trace_role_name(event->head.role), S(""), ": ");
+		plain(line, "", event->trouble.detail, "\n");
+		return;
+	case LOG_ROLE:
+		dev_begin(line, "==");
+		plain(line, trace_role_name(event->head.role), S(""), " ");
+		plain(line, "", event->role.what, " ");
+		plain(line, "", event->role.detail, "\n");
+		return;
+	default:
+		dev_begin(line, "!!");
+		buf_print(line->out, "%llu events lost", (unsigned long long)event->lost.events);
+		plain(line, " of ", event->lost.ring, "\n");
+		return;
+	}
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record/recorder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { COMPLAIN_MS = 60000, LEARN_FILES = 4 };
+
+/* ---- being made and ended ---- */
+
+static enum err own_ring_new(struct recorder *recorder)
+{
+	size_t size = trace_ring_size();
+
+	recorder->own_ring = aligned_alloc(64, size);
+	must(recorder->own_ring);
+	trace_ring_format(recorder->own_ring, size, recorder->config.role,
+			  recorder->config.role_index);
+	return trace_writer_new(recorder->own_ring, size, &recorder->own);
+}
+
+static enum err source_new(const struct record_ring *ring, struct source **out)
+{
+	struct source *source = calloc(1, sizeof(*source));
+	enum err err;
+
+	must(source);
+	source->ring = *ring;
+	source->batch = BUF(1 << 18);
+	source->held_us = INT64_MIN;
+	err = trace_reader_new(ring->at, ring->size, false, &source->reader);
+	if (err)
+		free(source);
+	else
+		*out = source;
+	return err;
+}
+
+static void source_drop(struct source *source)
+{
+	trace_reader_drop(&source->reader);
+	buf_drop(&source->batch);
+	free(source);
+}
+
+static void configure(struct recorder *recorder, const struct record_config *config)
+{
+	recorder->config = *config;
+	snprintf(recorder->hostname, sizeof(recorder->hostname), "%s",
+		 config->hostname ? config->hostname : "localhost");
+	recorder->config.hostname = recorder->hostname;
+}
+
+enum err recorder_new(const char *folder, const struct record_config *config, struct recorder **out)
+{
+	struct recorder *recorder = calloc(1, sizeof(*recorder));
+	struct record_ring own = { .size = trace_ring_size(), .name = "recorder" };
+	enum err err;
+
+	must(recorder);
+	tzset(); /* the zone's file is read before the sandbox closes */
+	configure(recorder, config);
+	semaphore_init(&recorder->lock, 1);
+	waitq_init(&recorder->told);
+	list_init(&recorder->taps);
+	sessions_init(&recorder->sessions);
+	recorder->file = BUF(BATCH_MAX + TRACE_RECORD_MAX);
+	recorder->log = BUF(BATCH_MAX * 2);
+	recorder->complained = INT64_MIN;
+	recorder->segments = (struct segments){ .folder = -1, .fd = -1 };
+	err = own_ring_new(recorder);
+	own.at = recorder->own_ring;
+	if (!err)
+		err = source_new(&own, &recorder->sources[0]);
+	must(!err); /* our own ring, fresh */
+	recorder->source_count = 1;
+	err = segments_open(folder, &recorder->segments);
+	if (err)
+		recorder_drop(&recorder);
+	else
+		*out = recorder;
+	return err;
+}
+
+void recorder_drop(struct recorder **at)
+{
+	struct recorder *recorder = *at;
+	struct timespec wall;
+
+	if (!recorder)
+		return;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	LIST_EACH (link, &recorder->taps)
+		CONTAINER_OF(link, struct tap, link)->dead = true;
+	recorder_work(recorder, INT64_MAX, (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000);
+	for (size_t i = 0; i < recorder->source_count; i++)
+		source_drop(recorder->sources[i]);
+	trace_writer_drop(&recorder->own);
+	free(recorder->own_ring);
+	segments_close(&recorder->segments);
+	sessions_done(&recorder->sessions);
+	buf_drop(&recorder->file);
+	buf_drop(&recorder->log);
+	free(recorder);
+	*at = NULL;
+}
+
+/* ---- ticking ---- */
+
+struct work {
+	struct recorder *recorder;
+	int64_t cutoff_us;
+	int64_t wall_us;
+};
+
+static void work_offloaded(void *arg)
+{
+	const struct work *work = arg;
+
+	recorder_work(work->recorder, work->cutoff_us, work->wall_us);
+}
+
+/* What the tick found out about itself becomes events, read by the next tick like all others. */
+static void tell(struct recorder *recorder)
+{
+	for (size_t i = 0; i < recorder->source_count; i++) {
+		struct source *source = recorder->sources[i];
+
+		if (source->lost)
+			TRACE(recorder->own, 0, 0, lost, .events = source->lost,
+			      .ring = str_of(source->ring.name));
+		source->lost = 0;
+	}
+	if (!recorder->failure[0])
+		return;
+	if (recorder->complained == INT64_MIN ||
+	    now() - recorder->complained >= COMPLAIN_MS * INT64_C(1000)) {
+		TRACE(recorder->own, 0, 0, trouble, .err = S("IO"),
+		      .detail = str_of(recorder->failure));
+		recorder->complained = now();
+	}
+	recorder->failure[0] = '\0';
+}
+
+enum err recorder_tick(struct recorder *recorder, bool everything) WAITS
+{
+	struct work work = { .recorder = recorder };
+	enum err err = semaphore_take(&recorder->lock, NEVER);
+
+	if (err)
+		return err;
+	work.wall_us = wall_us();
+	work.cutoff_us = everything ? INT64_MAX : now();
+	offload(work_offloaded, &work);
+	tell(recorder);
+	semaphore_give(&recorder->lock);
+	waitq_wake_all(&recorder->told);
+	return OK;
+}
+
+enum err recorder_catch_up(struct recorder *recorder) WAITS
+{
+	return recorder_tick(recorder, true);
+}
+
+/* After a restart `session list` should not begin at nothing: the newest files fill the index. */
+static void learn_offloaded(void *arg)
+{
+	struct recorder *recorder = arg;
+	const struct segments *segments = &recorder->segments;
+	size_t first = segments->count > LEARN_FILES ? segments->count - LEARN_FILES : 0;
+
+	for (size_t i = first; i < segments->count; i++) {
+		struct segment_reader reader;
+		struct trace_event event;
+		struct str record;
+
+		if (!segment_reader_open(segments, segments->list[i].start_us, &reader))
+			while (segment_reader_next(&reader, &record))
+				if (!trace_event_decode(record, &event))
+					sessions_note(&recorder->sessions, &event);
+		segment_reader_close(&reader);
+	}
+}
+
+void recorder_run(void *arg) WAITS
+{
+	struct recorder *recorder = arg;
+
+	if (semaphore_take(&recorder->lock, NEVER))
+		return;
+	offload(learn_offloaded, recorder);
+	semaphore_give(&recorder->lock);
+	while (!recorder_tick(recorder, false))
+		if (fiber_sleep(in_ms(TICK_MS)))
+			return;
+}
+
+/* ---- rings and configuration ---- */
+
+static size_t source_index(const struct recorder *recorder, const void *at)
+{
+	size_t i = 0;
+
+	while (i < recorder->source_count && recorder->sources[i]->ring.at != at)
+		i++;
+	return i;
+}
+
+static enum err add_source(struct recorder *recorder, const struct record_ring *ring)
+{
+	enum err err;
+
+	if (source_index(recorder, ring->at) < recorder->source_count)
+		return fault(ERR_EXISTS, "the ring of %.31s is read already", ring->name);
+	if (recorder->source_count == LIMIT_record_rings)
+		return fault(ERR_LIMIT, "more than %d trace rings", LIMIT_record_rings);
+	err = source_new(ring, &recorder->sources[recorder->source_count]);
+	if (!err)
+		recorder->source_count++;
+	return err;
+}
+
+enum err recorder_add_ring(struct recorder *recorder, const struct record_ring *ring) WAITS
+{
+	enum err err = semaphore_take(&recorder->lock, NEVER);
+
+	if (err)
+		return err;
+	err = add_source(recorder, ring);
+	semaphore_give(&recorder->lock);
+	return err;
+}
+
+enum err recorder_remove_ring(struct recorder *recorder, const void *at) WAITS
+{
+	enum err err = recorder_tick(recorder, true);
+	size_t i;
+
+	if (!err)
+		err = semaphore_take(&recorder->lock, NEVER);
+	if (err)
+		return err;
+	i = source_index(recorder, at);
+	if (i < recorder->source_count) {
+		source_drop(recorder->sources[i]);
+		recorder->sources[i] = recorder->sources[--recorder->source_count];
+	}
+	semaphore_give(&recorder->lock);
+	return OK;
+}
+
+enum err recorder_reload(struct recorder *recorder, const struct record_config *config) WAITS
+{
+	enum err err = semaphore_take(&recorder->lock, NEVER);
+
+	if (err)
+		return err;
+	configure(recorder, config);
+	semaphore_give(&recorder->lock);
+	return OK;
+}

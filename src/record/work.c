@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a tick does on its worker thread: read the rings, merge, note, write. */
+#include "record/log.h"
+#include "record/recorder.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { READ_AHEAD = 1 << 16, LOG_PIECE = 4096, LOG_PATIENCE_MS = 1000 };
+
+/* ---- merging ---- */
+
+/* Looks at the next record of a source; false when there is none. */
+static bool source_look(struct source *source)
+{
+	struct str rest;
+
+	if (source->has_next)
+		return true;
+	if (source->used == source->batch.len) {
+		buf_reset(&source->batch);
+		source->used = 0;
+		while (source->batch.len < READ_AHEAD &&
+		       trace_reader_next(source->reader, &source->batch, &source->lost))
+			continue;
+	}
+	rest = str_from(buf_str(&source->batch), source->used);
+	if (trace_record_take(&rest, &source->next))
+		return false;
+	source->next_us = trace_record_head(source->next).at_us;
+	source->has_next = true;
+	return true;
+}
+
+static void source_taken(struct source *source)
+{
+	source->used += source->next.len;
+	source->has_next = false;
+}
+
+/*
+ * Records are merged by at_us: all roles of a machine share that clock, and it never jumps. Those
+ * younger than the tick's beginning wait for the next one, or else a ring that was read first would
+ * lose its place to one that was read later. A ring with a clock of its own makes them wait only once.
+ */
+static void source_begin(struct source *source, int64_t cutoff_us)
+{
+	source->limit_us = source->held_us > cutoff_us ? INT64_MAX : cutoff_us;
+	source->held_us = INT64_MIN;
+}
+
+/* Of all sources the one whose next record is oldest; NULL when none is due. */
+static struct source *next_source(struct recorder *recorder)
+{
+	struct source *oldest = NULL;
+
+	for (size_t i = 0; i < recorder->source_count; i++) {
+		struct source *source = recorder->sources[i];
+
+		if (!source_look(source))
+			continue;
+		if (source->next_us > source->limit_us)
+			source->held_us = source->next_us;
+		else if (!oldest || source->next_us < oldest->next_us)
+			oldest = source;
+	}
+	return oldest;
+}
+
+/* ---- noting ---- */
+
+static void fail(struct recorder *recorder)
+{
+	size_t len = strlen(fault_text());
+
+	memcpy(recorder->failure, fault_text(), len + 1);
+}
+
+static void write_file(struct recorder *recorder, int64_t wall_us)
+{
+	const struct record_config *config = &recorder->config;
+
+	if (!recorder->file.len)
+		return;
+	if (segments_append(&recorder->segments, buf_str(&recorder->file), wall_us,
+			    config->keep_octets)) {
+		recorder->metrics.unwritten += recorder->file_records;
+		fail(recorder);
+	}
+	buf_reset(&recorder->file);
+	recorder->file_records = 0;
+}
+
+static void feed_taps(struct recorder *recorder, struct str record, uint64_t session)
+{
+	LIST_EACH (link, &recorder->taps) {
+		struct tap *tap = CONTAINER_OF(link, struct tap, link);
+
+		if (tap->session && tap->session != session)
+			continue;
+		if (buf_add(&tap->records, record))
+			tap->lost++;
+	}
+}
+
+static void note(struct recorder *recorder, struct str record, int64_t wall_us)
+{
+	const struct record_config *config = &recorder->config;
+	struct trace_event event;
+	const struct session *session;
+	enum err err = trace_event_decode(record, &event);
+
+	if (err)
+		recorder->metrics.unreadable++;
+	if (err == ERR_CORRUPT)
+		return;
+	if (config->keep_us && config->keep_octets && recorder->segments.folder >= 0) {
+		if (recorder->file.len + record.len > BATCH_MAX)
+			write_file(recorder, wall_us);
+		recorder->file_records++;
+		must(buf_add(&recorder->file, record) == OK);
+	}
+	if (err) /* of a kind that only a newer program knows */
+		return;
+	metrics_note(&recorder->metrics, &event);
+	session = sessions_note(&recorder->sessions, &event);
+	if (log_event(&recorder->log, config->log, config->hostname, &event, session))
+		recorder->metrics.log_dropped++;
+	if (recorder->log.len > BATCH_MAX)
+		recorder_write_log(recorder);
+	if (!list_is_empty(&recorder->taps))
+		feed_taps(recorder, record, event.head.session);
+}
+
+static void bury_taps(struct recorder *recorder)
+{
+	LIST_EACH (link, &recorder->taps) {
+		struct tap *tap = CONTAINER_OF(link, struct tap, link);
+
+		if (!__atomic_load_n(&tap->dead, __ATOMIC_ACQUIRE))
+			continue;
+		list_remove(&tap->link);
+		buf_drop(&tap->records);
+		free(tap);
+	}
+}
+
+void recorder_work(struct recorder *recorder, int64_t cutoff_us, int64_t wall_us)
+{
+	const struct record_config *config = &recorder->config;
+	struct source *source;
+
+	bury_taps(recorder);
+	for (size_t i = 0; i < recorder->source_count; i++)
+		source_begin(recorder->sources[i], cutoff_us);
+	/* A bound, so that a role that writes faster than we read cannot keep us here. */
+	for (unsigned i = 0; i < EVENTS_PER_TICK; i++) {
+		source = next_source(recorder);
+		if (!source)
+			break;
+		note(recorder, source->next, wall_us);
+		source_taken(source);
+	}
+	write_file(recorder, wall_us);
+	recorder_write_log(recorder);
+	if (recorder->segments.folder >= 0)
+		segments_trim(&recorder->segments, wall_us, config->keep_us, config->keep_octets);
+}
+
+/* ---- the log ---- */
+
+/* As many whole lines as a pipe takes without blocking. */
+static struct str take_piece(struct str *lines)
+{
+	struct str piece = str_first(*lines, LOG_PIECE);
+	size_t end = str_find_last(piece, '\n');
+
+	if (end != STR_NONE)
+		piece = str_first(piece, end + 1);
+	*lines = str_from(*lines, piece.len);
+	return piece;
+}
+
+static uint64_t count_lines(struct str lines)
+{
+	uint64_t count = 0;
+
+	for (size_t i = 0; i < lines.len; i++)
+		count += lines.at[i] == '\n';
+	return count;
+}
+
+static bool write_piece(int fd, struct str piece)
+{
+	while (piece.len) {
+		struct pollfd ready = { .fd = fd, .events = POLLOUT };
+		ssize_t count;
+
+		/* A log that nobody reads must not stop the recorder: its lines are dropped. */
+		if (poll(&ready, 1, LOG_PATIENCE_MS) <= 0)
+			return false;
+		count = write(fd, piece.at, piece.len);
+		if (count < 0 && errno != EINTR && errno != EAGAIN)
+			return false;
+		if (count > 0)
+			piece = str_from(piece, (size_t)count);
+	}
+	return true;
+}
+
+void recorder_write_log(struct recorder *recorder)
+{
+	struct str lines = buf_str(&recorder->log);
+
+	while (lines.len) {
+		struct str before = lines;
+		struct str piece = take_piece(&lines);
+
+		if (!write_piece(recorder->config.log_fd, piece)) {
+			recorder->metrics.log_dropped += count_lines(before);
+			break;
+		}
+	}
+	buf_reset(&recorder->log);
+}
