@@ -7,6 +7,7 @@
  */
 #include "config/config.h"
 #include "link/link.h"
+#include "record/record.h"
 #include "store/bodies.h"
 #include "store/commit.h"
 #include "store/directory.h"
@@ -58,6 +59,7 @@ struct store {
 	struct sign_in *sign_in;
 	struct maildrops *maildrops;
 	bool compacting;
+	struct recorder *recorder; /* of the role; NULL in a store opened without one */
 };
 
 [[nodiscard]] enum err store_open(const struct store_options *options, struct store **out) WAITS;

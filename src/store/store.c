@@ -2,6 +2,7 @@
 #include "store/store.h"
 #include "store/commands.h"
 #include "store/maildrop.h"
+#include "store/recording.h"
 #include "store/sasl.h"
 
 /* ---- the calls of the link: whose peer, and on to the file that does it ---- */
@@ -157,13 +158,16 @@ static enum err begin(struct role *role) WAITS
 	if (err)
 		return err;
 	role->state = store;
-	return fiber_spawn(&role->fibers, "store upkeep", store_upkeep, store, NULL);
+	err = recording_begin(role, &store->recorder);
+	return err ? err : fiber_spawn(&role->fibers, "store upkeep", store_upkeep, store, NULL);
 }
 
 static enum err reload(struct role *role) WAITS
 {
-	store_configure(role->state, role->config);
-	return OK;
+	struct store *store = role->state;
+
+	store_configure(store, role->config);
+	return recording_reload(role, store->recorder);
 }
 
 static void end(struct role *role) WAITS
@@ -171,10 +175,11 @@ static void end(struct role *role) WAITS
 	struct store *store = role->state;
 
 	role->state = NULL;
+	recorder_drop(&store->recorder);
 	store_close(&store);
 }
 
-static const struct control_command *const commands[] = { store_commands, NULL };
+static const struct control_command *const commands[] = { store_commands, recording_commands, NULL };
 
 const struct role_ops store_role = {
 	.kind = ROLE_STORE,
