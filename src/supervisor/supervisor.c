@@ -298,7 +298,7 @@ int supervisor_main(const struct supervisor_options *options)
 	umask(077);
 	server->options = options;
 	server->config_path = options->config_path
-				      ? file_path(".", str_of(options->config_path))
+				      ? strdup(options->config_path)
 				      : file_path(options->folder, S("glasspost.conf"));
 	status = serve(server);
 	free(server->config_path);
