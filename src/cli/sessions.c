@@ -47,7 +47,7 @@ static int show(const struct invocation *invocation, const char *command, json_t
 	bool text = invocation->options[CLI_text] ||
 		    (!invocation->options[CLI_json] && isatty(STDOUT_FILENO));
 
-	json_object_set_new(arguments, "text", json_boolean(text));
+	json_object_set_new(arguments, "as", json_string(text ? "text" : "json"));
 	json_object_set_new(arguments, "ascii",
 			    json_boolean(invocation->options[CLI_ascii] != NULL));
 	json_object_set_new(arguments, "width", json_integer((json_int_t)terminal_width()));
@@ -61,7 +61,7 @@ static int show(const struct invocation *invocation, const char *command, json_t
 int run_session_show(const struct invocation *invocation)
 {
 	return show(invocation, "session show",
-		    json_pack("{s:o}", "id", control_string(str_of(invocation->words[0]))));
+		    json_pack("{s:o}", "session", control_string(str_of(invocation->words[0]))));
 }
 
 int run_session_follow(const struct invocation *invocation)
