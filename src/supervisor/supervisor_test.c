@@ -1,5 +1,406 @@
-int main(void);
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The house with the real roles in both worlds; certificates, the lock, the data directory. */
+#include "filter/filter.h"
+#include "gate/gate.h"
+#include "net/net.h"
+#include "store/store.h"
+#include "supervisor/certificate.h"
+#include "supervisor/file.h"
+#include "supervisor/supervisor.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <ftw.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const struct role_ops *const all_roles[] = { &store_role, &filter_role, &gate_mx_role,
+						    &gate_user_role, NULL };
+static char folder[64];
+
+#define BASICS                                                                                     \
+	"hostname = mail.example\n"                                                                \
+	"catch_all = yes\naccept_any_domain = yes\naccept_any_password = yes\n"                    \
+	"durable = no\ndisk_floor = 0\n"
+#define MX   "listener mx { protocol = smtp address = 127.0.0.1 port = 2525 }\n"
+#define POP3 "listener pop3 { protocol = pop3 address = 127.0.0.1 auth_without_tls = yes }\n"
+#define LMTP "listener lmtp { protocol = lmtp address = 127.0.0.1 tls = none }\n"
+
+/* ---- a folder for each test ---- */
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)status;
+	(void)kind;
+	(void)place;
+	return remove(path);
+}
+
+static int make_folder(void **state)
+{
+	char store[100];
+
+	(void)state;
+	snprintf(folder, sizeof folder, "/tmp/supervisor-test-XXXXXX");
+	if (!mkdtemp(folder))
+		return -1;
+	snprintf(store, sizeof store, "%s/store", folder);
+	return mkdir(store, 0700);
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	return nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* ---- a scene in a world; it uses must, because cmocka's assertions jump off a fiber's stack ---- */
+
+static void scene_fiber(void *arg)
+{
+	(*(void (**)(void))arg)();
+}
+
+static void play_in(struct world *world, void (*play)(void))
+{
+	assert_int_equal(world_spawn(world, "scene", scene_fiber, &play), OK);
+	world_run(world);
+	world_drop(&world);
+}
+
+static struct house *start(const char *config) WAITS
+{
+	OWNED(buf) struct buf complaints = BUF(8192);
+	struct house *house = NULL;
+	const struct house_options options = {
+		.roles = all_roles,
+		.config = str_of(config),
+		.config_name = S("test.conf"),
+		.folder = str_of(folder),
+		.any_port = true,
+	};
+
+	if (house_start(&options, &complaints, &house) != OK)
+		fprintf(stderr, "%.*s\n", STR_ARGS(buf_str(&complaints)));
+	must(house);
+	return house;
+}
+
+static struct conn *call_on(struct house *house, const char *listener) WAITS
+{
+	struct stream *stream;
+	struct addr at;
+
+	must(house_address(house, str_of(listener), 0, &at));
+	must(stream_connect(&at, in_ms(5000), &stream) == OK);
+	return conn_new(stream);
+}
+
+/* Says a line (NULL: nothing), and the answer must begin so. */
+static void talk(struct conn *conn, const char *line, const char *answer) WAITS
+{
+	struct str got;
+
+	if (line) {
+		must(conn_write(conn, str_of(line), in_ms(5000)) == OK);
+		must(conn_write(conn, S("\r\n"), in_ms(5000)) == OK);
+		must(conn_flush(conn, in_ms(5000)) == OK);
+	}
+	do {
+		must(conn_read_line(conn, 1000, LINE_CRLF_ONLY, in_ms(20000), &got) == OK);
+	} while (got.len > 3 && got.at[3] == '-');
+	if (!str_starts(got, str_of(answer)))
+		fprintf(stderr, "wanted %s, got %.*s\n", answer, STR_ARGS(got));
+	must(str_starts(got, str_of(answer)));
+}
+
+static void send_one(struct house *house) WAITS
+{
+	struct conn *conn = call_on(house, "mx");
+
+	talk(conn, NULL, "220 mail.example");
+	talk(conn, "EHLO client.example", "250 ");
+	talk(conn, "MAIL FROM:<a@client.example>", "250 ");
+	talk(conn, "RCPT TO:<anna@mail.example>", "250 ");
+	talk(conn, "DATA", "354 ");
+	talk(conn, "Subject: hello\r\n\r\nHow are you?\r\n.", "250 ");
+	talk(conn, "QUIT", "221 ");
+	conn_drop(&conn);
+}
+
+static void fetch_it(struct house *house) WAITS
+{
+	struct conn *conn = call_on(house, "pop3");
+
+	talk(conn, NULL, "+OK");
+	talk(conn, "USER anna@mail.example", "+OK");
+	talk(conn, "PASS anything", "+OK");
+	talk(conn, "STAT", "+OK 1 ");
+	talk(conn, "QUIT", "+OK");
+	conn_drop(&conn);
+}
+
+static void play_mail(void) WAITS
+{
+	struct house *house = start(BASICS MX POP3);
+
+	must(house_role(house, ROLE_STORE) && house_role(house, ROLE_GATE_USER));
+	send_one(house);
+	fetch_it(house);
+	house_stop(&house, 1000);
+	must(!house);
+}
+
+static void play_idle_at_stop_stopper(void *arg) WAITS
+{
+	struct house **house = arg;
+
+	house_stop(house, 2000);
+}
+
+static void play_idle_at_stop(void) WAITS
+{
+	struct house *house = start(BASICS MX);
+	struct conn *conn = call_on(house, "mx");
+	struct fiber_group group;
+
+	group_init(&group);
+	talk(conn, NULL, "220 ");
+	talk(conn, "EHLO client.example", "250 ");
+	must(fiber_spawn(&group, "stopper", play_idle_at_stop_stopper, &house, NULL) == OK);
+	talk(conn, NULL, "421 ");
+	conn_drop(&conn);
+	must(group_wait(&group, in_ms(20000)) == OK);
+	must(!house);
+}
+
+static void play_reload(void) WAITS
+{
+	OWNED(buf) struct buf complaints = BUF(8192);
+	struct house *house = start(BASICS MX);
+	struct conn *old = call_on(house, "mx");
+	struct conn *fresh;
+	struct addr at;
+
+	talk(old, NULL, "220 mail.example");
+	must(house_reload(house, S("hostnam = other.example\n"), &complaints) == ERR_CONFIG);
+	must(str_starts(buf_str(&complaints), S("test.conf:1: hostnam")));
+	must(house_reload(house, S(BASICS LMTP), &complaints) == OK);
+	/* The session under way goes on, its listener is gone, the new one is there. */
+	talk(old, "NOOP", "250 ");
+	must(!house_address(house, S("mx"), 0, &at));
+	fresh = call_on(house, "lmtp");
+	talk(fresh, NULL, "220 ");
+	talk(fresh, "LHLO client.example", "250 ");
+	conn_drop(&fresh);
+	conn_drop(&old);
+	house_stop(&house, 1000);
+}
+
+static void play_bad_config(void) WAITS
+{
+	OWNED(buf) struct buf complaints = BUF(8192);
+	struct house *house = NULL;
+	struct house_options options = {
+		.roles = all_roles,
+		.config = S("listener mx { protocol = smpt }\n"),
+		.config_name = S("test.conf"),
+		.folder = str_of(folder),
+	};
+
+	must(house_start(&options, &complaints, &house) == ERR_CONFIG);
+	must(!house && str_starts(buf_str(&complaints), S("test.conf:1: listener mx: protocol:")));
+}
+
+/* A listener that cannot be opened: nothing is left running. */
+static void play_taken_port(void) WAITS
+{
+	OWNED(buf) struct buf complaints = BUF(8192);
+	struct house *house = start(BASICS MX);
+	struct house *second = NULL;
+	char config[400];
+	struct addr at;
+	struct house_options options = { .roles = all_roles,
+					 .config_name = S("test.conf"),
+					 .folder = str_of(folder) };
+
+	must(house_address(house, S("mx"), 0, &at));
+	snprintf(config, sizeof config,
+		 BASICS "listener mx { protocol = smtp address = 127.0.0.1 port = %u }\n", at.port);
+	options.config = str_of(config);
+	must(house_start(&options, &complaints, &second) == ERR_BUSY);
+	must(!second);
+	house_stop(&house, 1000);
+}
+
+/* ---- tests ---- */
+
+static void mail_comes_in_and_is_fetched_in_the_simulated_world(void **state)
+{
+	(void)state;
+	play_in(world_sim_new(7), play_mail);
+}
+
+static void mail_comes_in_and_is_fetched_in_the_real_world(void **state)
+{
+	(void)state;
+	play_in(world_real_new(), play_mail);
+}
+
+static void idle_clients_are_told_421_at_the_stop(void **state)
+{
+	(void)state;
+	play_in(world_real_new(), play_idle_at_stop);
+}
+
+static void a_reload_refuses_a_bad_file_and_moves_listeners_with_a_good_one(void **state)
+{
+	(void)state;
+	play_in(world_real_new(), play_reload);
+}
+
+static void a_configuration_with_mistakes_starts_nothing(void **state)
+{
+	(void)state;
+	play_in(world_sim_new(7), play_bad_config);
+}
+
+static void a_port_that_is_taken_starts_nothing(void **state)
+{
+	(void)state;
+	play_in(world_real_new(), play_taken_port);
+}
+
+static struct config *config_of(const char *text)
+{
+	OWNED(buf) struct buf complaints = BUF(4096);
+	struct config *config = NULL;
+
+	assert_int_equal(config_parse(str_of(text), S("f"), NULL, 0, &complaints, &config), OK);
+	return config;
+}
+
+static void the_self_signed_certificate_is_kept_and_fits_the_name(void **state)
+{
+	struct certificate first = CERTIFICATE_EMPTY;
+	struct certificate second = CERTIFICATE_EMPTY;
+	struct config *config = config_of("hostname = mail.example\n");
+	struct config *other = config_of("hostname = other.example\n");
+	char path[120];
+	struct stat status;
+
+	(void)state;
+	assert_int_equal(certificate_load(folder, config, &first), OK);
+	assert_int_equal(certificate_load(folder, config, &second), OK);
+	assert_true(str_is(buf_str(&first.chain), buf_str(&second.chain)));
+	assert_true(str_is(buf_str(&first.key), buf_str(&second.key)));
+	snprintf(path, sizeof path, "%s/tls/self-signed.key", folder);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0600);
+	/* A new name needs a new certificate. */
+	assert_int_equal(certificate_load(folder, other, &second), OK);
+	assert_false(str_is(buf_str(&first.chain), buf_str(&second.chain)));
+	certificate_drop(&first);
+	certificate_drop(&second);
+	config_unref(&config);
+	config_unref(&other);
+}
+
+static void a_key_of_another_certificate_is_refused(void **state)
+{
+	struct certificate one = CERTIFICATE_EMPTY;
+	struct certificate two = CERTIFICATE_EMPTY;
+	struct config *config = config_of("certificate = chain.pem\ncertificate_key = key.pem\n");
+	char path[120];
+
+	(void)state;
+	assert_int_equal(certificate_load(folder, config, &one), ERR_NOT_FOUND);
+	assert_int_equal(certificate_make(S("one.example"), &one), OK);
+	assert_int_equal(certificate_make(S("two.example"), &two), OK);
+	snprintf(path, sizeof path, "%s/chain.pem", folder);
+	assert_int_equal(file_write_whole(path, buf_str(&one.chain), 0644), OK);
+	snprintf(path, sizeof path, "%s/key.pem", folder);
+	assert_int_equal(file_write_whole(path, buf_str(&two.key), 0600), OK);
+	assert_int_equal(certificate_load(folder, config, &two), ERR_TLS);
+	assert_string_equal(fault_text(), "the key does not belong to the certificate");
+	assert_int_equal(file_write_whole(path, buf_str(&one.key), 0600), OK);
+	assert_int_equal(certificate_load(folder, config, &two), OK);
+	assert_int_equal(file_write_whole(path, S("nonsense"), 0600), OK);
+	assert_int_equal(certificate_load(folder, config, &two), ERR_TLS);
+	certificate_drop(&one);
+	certificate_drop(&two);
+	config_unref(&config);
+}
+
+static void one_server_holds_the_lock_and_the_next_is_told_who(void **state)
+{
+	char path[100];
+	char wanted[40];
+	int first = -1;
+	int second = -1;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/lock", folder);
+	snprintf(wanted, sizeof wanted, "process %d serves", (int)getpid());
+	assert_int_equal(file_lock(path, &first), OK);
+	assert_int_equal(file_lock(path, &second), ERR_BUSY);
+	assert_non_null(strstr(fault_text(), wanted));
+	close(first);
+	assert_int_equal(file_lock(path, &second), OK);
+	close(second);
+}
+
+static void a_file_is_written_whole_or_not_at_all(void **state)
+{
+	OWNED(buf) struct buf text = BUF(100);
+	char path[100];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/missing/file", folder);
+	assert_int_equal(file_write_whole(path, S("x"), 0600), ERR_NOT_FOUND);
+	snprintf(path, sizeof path, "%s/file", folder);
+	assert_int_equal(file_write_whole(path, S("old"), 0600), OK);
+	assert_int_equal(file_write_whole(path, S("new"), 0600), OK);
+	assert_int_equal(file_read_whole(path, &text), OK);
+	assert_true(str_is(buf_str(&text), S("new")));
+}
+
+static void the_data_directory_is_made_with_its_parts(void **state)
+{
+	struct config *config = config_of("");
+	char inner[100];
+	char path[120];
+	struct stat status;
+
+	(void)state;
+	snprintf(inner, sizeof inner, "%s/data", folder);
+	assert_int_equal(supervisor_make_folder(inner, config), OK);
+	assert_int_equal(supervisor_make_folder(inner, config), OK); /* again: fine */
+	snprintf(path, sizeof path, "%s/run", inner);
+	assert_int_equal(stat(path, &status), 0);
+	assert_int_equal(status.st_mode & 0777, 0700);
+	config_unref(&config);
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
+
 int main(void)
 {
-	return 0;
+	const struct CMUnitTest tests[] = {
+		IN_FOLDER(mail_comes_in_and_is_fetched_in_the_simulated_world),
+		IN_FOLDER(mail_comes_in_and_is_fetched_in_the_real_world),
+		IN_FOLDER(idle_clients_are_told_421_at_the_stop),
+		IN_FOLDER(a_reload_refuses_a_bad_file_and_moves_listeners_with_a_good_one),
+		IN_FOLDER(a_configuration_with_mistakes_starts_nothing),
+		IN_FOLDER(a_port_that_is_taken_starts_nothing),
+		IN_FOLDER(the_self_signed_certificate_is_kept_and_fits_the_name),
+		IN_FOLDER(a_key_of_another_certificate_is_refused),
+		IN_FOLDER(one_server_holds_the_lock_and_the_next_is_told_who),
+		IN_FOLDER(a_file_is_written_whole_or_not_at_all),
+		IN_FOLDER(the_data_directory_is_made_with_its_parts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }
