@@ -75,6 +75,24 @@ enum err role_take_ring(struct role *role, const struct role_ring *ring, bool ow
 	return OK;
 }
 
+static void keep_for_begin(struct life *life, const struct early *early)
+{
+	struct early **end = &life->early;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = NEW(&life->arena, struct early);
+	**end = *early;
+	(*end)->name = str_dup(&life->arena, early->name);
+}
+
+static enum err serve_channel(struct role *role, enum role_kind other, unsigned index,
+			      struct channel *channel)
+{
+	return link_serve(channel, role->kind, other, index, role->ops->serves, role,
+			  &role->fibers);
+}
+
 enum err role_wire(struct role *role, enum role_kind other, unsigned index, struct channel *channel,
 		   bool serve)
 {
@@ -82,9 +100,14 @@ enum err role_wire(struct role *role, enum role_kind other, unsigned index, stru
 			     : other == ROLE_STORE ? &role->store
 						   : NULL;
 
-	if (serve && role->ops->serves)
-		return link_serve(channel, role->kind, other, index, role->ops->serves, role,
-				  &role->fibers);
+	if (serve && role->ops->serves && life_of(role)->begun)
+		return serve_channel(role, other, index, channel);
+	if (serve && role->ops->serves) {
+		keep_for_begin(
+			life_of(role),
+			&(struct early){ .channel = channel, .other = other, .index = index });
+		return OK;
+	}
 	if (serve || !link) {
 		channel_drop(&channel);
 		return fault(ERR_UNSUPPORTED, "%s has nothing to do with %s on this side",
@@ -137,7 +160,6 @@ static enum err serve_listener(struct life *life, struct str name, struct listen
 enum err role_listen(struct role *role, struct str name, struct listener *listener) WAITS
 {
 	struct life *life = life_of(role);
-	struct early_listener **end = &life->early;
 
 	if (++life->listener_count > ROLE_LISTENERS_MAX || role->stopping) {
 		listener_drop(&listener);
@@ -145,23 +167,23 @@ enum err role_listen(struct role *role, struct str name, struct listener *listen
 	}
 	if (life->begun)
 		return serve_listener(life, name, listener);
-	while (*end)
-		end = &(*end)->next;
-	*end = NEW(&life->arena, struct early_listener);
-	(*end)->name = str_dup(&life->arena, name);
-	(*end)->listener = listener;
+	keep_for_begin(life, &(struct early){ .name = name, .listener = listener });
 	return OK;
 }
 
-static enum err serve_early_listeners(struct life *life) WAITS
+static enum err serve_early(struct life *life) WAITS
 {
 	enum err err = OK;
 
 	while (life->early && !err) {
-		struct early_listener *early = life->early;
+		struct early *early = life->early;
 
 		life->early = early->next;
-		err = serve_listener(life, early->name, early->listener);
+		if (early->listener)
+			err = serve_listener(life, early->name, early->listener);
+		else
+			err = serve_channel(&life->role, early->other, early->index,
+					    early->channel);
 	}
 	return err;
 }
@@ -211,7 +233,7 @@ enum err role_begin(struct role *role) WAITS
 	if (err)
 		return err;
 	life->begun = true;
-	return serve_early_listeners(life);
+	return serve_early(life);
 }
 
 enum err role_reload(struct role *role, struct str config) WAITS
@@ -269,8 +291,10 @@ void role_drop(struct role **role) WAITS
 	role_stop(r, 0);
 	if (life->begun && r->ops->end)
 		r->ops->end(r);
-	for (; life->early; life->early = life->early->next)
+	for (; life->early; life->early = life->early->next) {
 		listener_drop(&life->early->listener);
+		channel_drop(&life->early->channel);
+	}
 	link_drop(&r->filter);
 	link_drop(&r->store);
 	drop_rings(life);

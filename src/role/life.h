@@ -6,11 +6,17 @@
 
 enum { ROLE_OVERRIDES_MAX = 64, ROLE_RINGS_MAX = 64, ROLE_LISTENERS_MAX = 256 };
 
-/* A listener that came before begin. */
-struct early_listener {
-	struct early_listener *next;
+/*
+ * What came before begin and is served after it: a listener, or the channel of a role that asks us.
+ * Its calls wait unread until there is something to answer them.
+ */
+struct early {
+	struct early *next;
 	struct str name;
-	struct listener *listener;
+	struct listener *listener; /* or NULL and: */
+	struct channel *channel;
+	enum role_kind other;
+	unsigned index;
 };
 
 struct life {
@@ -22,7 +28,7 @@ struct life {
 	struct role_ring own_ring;
 	struct role_ring rings[ROLE_RINGS_MAX];
 	struct buf chain, key;
-	struct early_listener *early;
+	struct early *early;
 	size_t listener_count;
 	struct listener *control;
 	const struct control_command *const *commands; /* common ones and the role's, NULL-ended */
