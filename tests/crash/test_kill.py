@@ -61,7 +61,7 @@ def test_killing_one_role_loses_nothing_and_service_resumes(loaded, role):
         time.sleep(0.5)
         before = len(ledger.acked)
         killed = time.monotonic()
-        for pid in server.role_pids()[role]:
+        for pid in wait_for(lambda: server.role_pids().get(role), what=f"a process of {role}"):
             os.kill(pid, signal.SIGKILL)
         wait_for(lambda: len(ledger.acked) > before + CLIENTS, seconds=5, what="mail flowing again")
         assert time.monotonic() - killed < 2.5

@@ -95,12 +95,13 @@ class Server:
         """{"store": [pid], "gate-mx": [pid], ...} from the supervisor."""
         pids = {}
         for row in self.rows("status"):
-            pids.setdefault(row["role"], []).append(row["pid"])
+            if row["pid"] > 1:  # a role that is being started has none
+                pids.setdefault(row["role"], []).append(row["pid"])
         return pids
 
     def rows(self, *arguments):
-        """A listing as Python objects (one JSON object a line)."""
-        return [json.loads(line) for line in self.run(*arguments, "--json").stdout.splitlines() if line.strip()]
+        """A listing as Python objects."""
+        return json.loads(self.run(*arguments, "--json").stdout)
 
     def add_account(self, address, password):
         self.run("account", "add", address, "--password-stdin", stdin=password + "\n")
