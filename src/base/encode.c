@@ -160,3 +160,49 @@ bool id_parse(struct str text, uint64_t *out)
 	*out = id;
 	return true;
 }
+
+static void mdoc_add_word(struct buf *out, struct str word, bool begins_line)
+{
+	if (begins_line && word.len > 0 && (word.at[0] == '.' || word.at[0] == '\''))
+		buf_add(out, S("\\&"));
+	for (size_t i = 0; i < word.len; i++) {
+		if (word.at[i] == '\\')
+			buf_add(out, S("\\e"));
+		else if (word.at[i] == '-' && i == 0 && word.len > 1)
+			buf_add(out, S("\\-")); /* an option, not a hyphen */
+		else
+			buf_add_char(out, word.at[i]);
+	}
+}
+
+static bool ends_sentence(struct str word, struct str rest)
+{
+	return word.len > 1 && word.at[word.len - 1] == '.' && rest.len > 0 && rest.at[0] >= 'A' &&
+	       rest.at[0] <= 'Z';
+}
+
+enum err mdoc_add(struct buf *out, struct str paragraph)
+{
+	enum { COLUMNS = 76 };
+	size_t column = 0;
+
+	while (paragraph.len > 0) {
+		size_t blank = str_find(paragraph, ' ');
+		struct str word = str_first(paragraph, blank == STR_NONE ? paragraph.len : blank);
+
+		paragraph = str_from(paragraph, word.len + 1);
+		if (column > 0 && column + 1 + word.len > COLUMNS) {
+			buf_add_char(out, '\n');
+			column = 0;
+		}
+		if (column > 0)
+			buf_add_char(out, ' ');
+		mdoc_add_word(out, word, column == 0);
+		column += word.len + 1;
+		if (ends_sentence(word, paragraph)) {
+			buf_add_char(out, '\n');
+			column = 0;
+		}
+	}
+	return buf_add_char(out, '\n');
+}

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * encode: the spellings of octets that several floors share: base64, hexadecimal, text made
- * safe for logs and for JSON, and the 13 letters in which session and message ids are written.
+ * safe for logs, for JSON and for manual pages, and the 13 letters in which session and message ids are written.
  */
 
 /* rfc4648 4, with padding. */
@@ -16,6 +16,10 @@ enum err hex_add(struct buf *out, struct str octets);
 enum err json_add_string(struct buf *out, struct str s);
 /* For a log line: controls, backslash, DEL and octets that are no UTF-8 as \xNN, \r, \n, \t. */
 enum err escape_add(struct buf *out, struct str s);
+
+/* A paragraph of a manual page, mdoc(7): a sentence begins a line, no line is long, nothing in it is
+   taken for a request or an escape. */
+enum err mdoc_add(struct buf *out, struct str paragraph);
 
 /* An id in Crockford's base 32: 13 capital letters and digits, none of them I, L, O or U. */
 enum { ID_TEXT = 13 };

@@ -7,24 +7,6 @@
 
 enum { DOCUMENT_MAX = 1 << 20 };
 
-/* mdoc(7): a line that begins with a dot or an apostrophe would be a request; a backslash an escape. */
-static void add_mdoc_text(struct buf *out, const char *text)
-{
-	if (*text == '.' || *text == '\'')
-		buf_add_c(out, "\\&");
-	for (; *text; text++) {
-		if (*text == '\\')
-			buf_add_c(out, "\\e");
-		else if (*text == '-' && text[1] == '-')
-			buf_add_c(out, "\\-");
-		else if (text[0] == '.' && text[1] == ' ')
-			buf_add_c(out, ".\n"), text++;
-		else
-			buf_add_char(out, *text);
-	}
-	buf_add_char(out, '\n');
-}
-
 static void add_arguments(struct buf *out, const char *arguments)
 {
 	struct str rest = str_of(arguments);
@@ -48,7 +30,7 @@ static void add_command(struct buf *out, const struct command *command)
 	buf_print(out, ".It Cm %s", command->words);
 	add_arguments(out, command->arguments);
 	buf_add_char(out, '\n');
-	add_mdoc_text(out, command->help);
+	mdoc_add(out, str_of(command->help));
 	for (int i = 0; i < CLI_OPTIONS; i++) {
 		const struct option_text *option = &cli_options[i];
 		bool common = i == CLI_dir || i == CLI_help;
@@ -58,8 +40,8 @@ static void add_command(struct buf *out, const struct command *command)
 		buf_print(out, ".Pp\n.Fl \\-%s", option->name);
 		if (option->value[0])
 			buf_print(out, " Ar %s", option->value);
-		buf_add_c(out, ":\n");
-		add_mdoc_text(out, option->doc);
+		buf_add_c(out, " :\n");
+		mdoc_add(out, str_of(option->doc));
 	}
 }
 
@@ -111,9 +93,9 @@ static const char manual_tail[] =
 	"The lock, the control sockets and the LMTP socket.\n"
 	".El\n"
 	".Sh EXIT STATUS\n"
-	"0 when all went well; 1 when the server refused or failed; 64 for a command line that "
-	"makes\n"
-	"no sense; 69 when the server is not running; 78 for a configuration with mistakes.\n"
+	"0 when all went well; 1 when the server refused or failed;\n"
+	"64 for a command line that makes no sense;\n"
+	"69 when the server is not running; 78 for a configuration with mistakes.\n"
 	".Sh EXAMPLES\n"
 	"Try it, without any configuration:\n"
 	".Pp\n"

@@ -42,35 +42,18 @@ static const char tail[] = ".El\n"
 			   ".Sh SEE ALSO\n"
 			   ".Xr glasspost 1\n";
 
-/* A sentence a line, as mdoc(7) wants it; nothing that it could take for a request or an escape. */
-static void add_text(struct buf *out, const char *text)
-{
-	if (*text == '.' || *text == '\'')
-		buf_add_c(out, "\\&");
-	while (*text) {
-		if (*text == '\\') {
-			buf_add_c(out, "\\e");
-		} else if (text[0] == '.' && text[1] == ' ' && text[2] >= 'A' && text[2] <= 'Z') {
-			buf_add_c(out, ".\n");
-			text++;
-		} else {
-			buf_add_char(out, *text);
-		}
-		text++;
-	}
-	buf_add_char(out, '\n');
-}
-
 static void add_row(struct buf *out, const struct option_row *row)
 {
 	const char *choices = option_choices(row->name);
 
 	buf_print(out, ".It Ic %s\n", row->name);
-	add_text(out, row->doc);
+	mdoc_add(out, str_of(row->doc));
 	if (choices)
 		buf_print(out, "One of: %s.\n", choices);
-	if (row->preset[0])
-		buf_print(out, "Default: %s.\n", row->preset);
+	if (row->preset[0]) {
+		buf_add_c(out, "Default:\n");
+		mdoc_add(out, str_of(row->preset));
+	}
 }
 
 enum err config_manual(struct buf *out)
