@@ -40,5 +40,6 @@ void log_dev(struct log_line *line);
 
 /* In double quotes; harmless, and without a quote of its own. */
 void log_add_quoted(struct buf *out, struct str text);
+void log_add_number(struct buf *out, uint64_t number);
 /* Without quotes where there is nothing but letters, digits and -_.:+ in it. */
 void log_add_word(struct buf *out, struct str text);

@@ -1,15 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/log.h"
 
+static void put_key(struct log_line *line, const char *key)
+{
+	buf_add(line->out, S(",\""));
+	buf_add_c(line->out, key);
+	buf_add(line->out, S("\":"));
+}
+
 static void text(struct log_line *line, const char *key, struct str value)
 {
-	buf_print(line->out, ",\"%s\":", key);
+	put_key(line, key);
 	json_add_string(line->out, value);
 }
 
 static void number(struct log_line *line, const char *key, uint64_t value)
 {
-	buf_print(line->out, ",\"%s\":%llu", key, (unsigned long long)value);
+	put_key(line, key);
+	log_add_number(line->out, value);
 }
 
 static void begin(struct log_line *line, const char *topic)

@@ -4,32 +4,47 @@
 
 #include <time.h>
 
+static void put_key(struct log_line *line, const char *key)
+{
+	buf_add_char(line->out, ' ');
+	buf_add_c(line->out, key);
+	buf_add_char(line->out, '=');
+}
+
 static void quoted(struct log_line *line, const char *key, struct str text)
 {
-	buf_print(line->out, " %s=", key);
+	put_key(line, key);
 	log_add_quoted(line->out, text);
 }
 
 static void word(struct log_line *line, const char *key, struct str text)
 {
-	buf_print(line->out, " %s=", key);
+	put_key(line, key);
 	log_add_word(line->out, text);
 }
 
 static void number(struct log_line *line, const char *key, uint64_t value)
 {
-	buf_print(line->out, " %s=%llu", key, (unsigned long long)value);
+	put_key(line, key);
+	log_add_number(line->out, value);
 }
 
 static void ms(struct log_line *line, uint64_t us)
 {
-	buf_print(line->out, " ms=%.1f", (double)us / 1000);
+	put_key(line, "ms");
+	log_add_number(line->out, (us + 50) / 1000);
+	buf_add_char(line->out, '.');
+	buf_add_char(line->out, (char)('0' + (us + 50) / 100 % 10));
 }
 
 /* Who it was: always before the first text that the client chose. */
 static void client(struct log_line *line)
 {
-	buf_print(line->out, " session=%s ip=%s port=%u", line->id, line->ip, line->port);
+	put_key(line, "session");
+	buf_add_c(line->out, line->id);
+	put_key(line, "ip");
+	buf_add_c(line->out, line->ip);
+	number(line, "port", line->port);
 	if (line->session)
 		word(line, "protocol", str_of(line->session->protocol));
 }

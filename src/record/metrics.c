@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/metrics.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-
 /* Upper bounds in microseconds: from a commit on a fast disk to a night of IDLE. */
 static const uint64_t bounds[BUCKETS] = { 100,     250,      500,      1000,     2500,
 					  5000,    10000,    25000,    100000,   500000,
@@ -20,36 +17,9 @@ static void observe(struct histogram *histogram, uint64_t us)
 	histogram->sum_us += us;
 }
 
-void labelled_add(struct labelled *labelled, uint64_t by, const char *format, ...)
+static struct label_value value_of(struct str s)
 {
-	char label[LABEL_TEXT];
-	va_list args;
-	size_t i;
-
-	va_start(args, format);
-	vsnprintf(label, sizeof(label), format, args);
-	va_end(args);
-	for (i = 0; i < labelled->count; i++)
-		if (!strcmp(labelled->of[i].label, label))
-			break;
-	if (i == labelled->count && i == LABELS_MAX) {
-		i = LABELS_MAX - 1; /* the last place is everybody's who came too late */
-		snprintf(labelled->of[i].label, LABEL_TEXT, "other=\"yes\"");
-	} else if (i == labelled->count) {
-		memcpy(labelled->of[i].label, label, sizeof(label));
-		labelled->count++;
-	}
-	labelled->of[i].value += by;
-}
-
-/* A label's value, reduced to what needs no escaping, and short. */
-struct value {
-	char text[25];
-};
-
-static struct value value_of(struct str s)
-{
-	struct value value = { "" };
+	struct label_value value = { "" };
 
 	s = str_first(s, sizeof(value.text) - 1);
 	for (size_t i = 0; i < s.len; i++) {
@@ -62,29 +32,46 @@ static struct value value_of(struct str s)
 	return value;
 }
 
-static void count(struct labelled *labelled, const char *name, struct str value)
+void labelled_add(struct labelled *labelled, struct str first, struct str second, uint64_t by)
 {
-	labelled_add(labelled, 1, "%s=\"%s\"", name, value_of(value).text);
+	const struct label_value value[2] = { value_of(first), value_of(second) };
+	static const struct label_value others[2] = { { "other" }, { "other" } };
+	size_t i = 0;
+
+	while (i < labelled->count && memcmp(labelled->of[i].value, value, sizeof(value)) != 0)
+		i++;
+	if (i == LABELS_MAX) {
+		/* The last place is everybody's who came too late. */
+		i = LABELS_MAX - 1;
+		memcpy(labelled->of[i].value, others, sizeof(others));
+	} else if (i == labelled->count) {
+		memcpy(labelled->of[i].value, value, sizeof(value));
+		labelled->count++;
+	}
+	labelled->of[i].total += by;
 }
 
-static void note_reply(struct metrics *metrics, const struct trace_reply *reply)
+static void count(struct labelled *labelled, struct str value)
 {
-	if (reply->more)
-		return;
+	labelled_add(labelled, value, (struct str){ 0 }, 1);
+}
+
+static struct str class_of(const struct trace_reply *reply)
+{
+	static const struct str classes[] = {
+		{ "2xx", 3 }, { "3xx", 3 }, { "4xx", 3 }, { "5xx", 3 }
+	};
+
 	if (reply->code >= 200 && reply->code < 600)
-		labelled_add(&metrics->replies, 1, "class=\"%cxx\"",
-			     (char)('0' + reply->code / 100));
-	else if (str_starts(reply->line, S("+OK")))
-		count(&metrics->replies, "class", S("ok"));
-	else if (str_starts(reply->line, S("-ERR")))
-		count(&metrics->replies, "class", S("err"));
-	else
-		count(&metrics->replies, "class", S("other"));
+		return classes[reply->code / 100 - 2];
+	if (str_starts(reply->line, S("+OK")))
+		return S("ok");
+	return str_starts(reply->line, S("-ERR")) ? S("err") : S("other");
 }
 
 static void note_close(struct metrics *metrics, const struct trace_close *close)
 {
-	count(&metrics->closes, "reason", close->reason);
+	count(&metrics->closes, close->reason);
 	metrics->octets_in += close->octets_in;
 	metrics->octets_out += close->octets_out;
 	observe(&metrics->session_us, close->us);
@@ -93,8 +80,7 @@ static void note_close(struct metrics *metrics, const struct trace_close *close)
 static void note_auth(struct metrics *metrics, const struct trace_auth *auth)
 {
 	if (!str_is(auth->outcome, S("continue")))
-		labelled_add(&metrics->auth, 1, "mechanism=\"%s\",outcome=\"%.11s\"",
-			     value_of(auth->mechanism).text, value_of(auth->outcome).text);
+		labelled_add(&metrics->auth, auth->mechanism, auth->outcome, 1);
 }
 
 static void note_commit(struct metrics *metrics, const struct trace_commit *commit)
@@ -118,17 +104,17 @@ static void note_house(struct metrics *metrics, const struct trace_event *event)
 {
 	switch (event->head.kind) {
 	case TRACE_role:
-		count(&metrics->roles, "what", event->role.what);
+		count(&metrics->roles, event->role.what);
 		break;
 	case TRACE_trouble:
-		count(&metrics->trouble, "err", event->trouble.err);
+		count(&metrics->trouble, event->trouble.err);
 		break;
 	case TRACE_lost:
-		labelled_add(&metrics->lost, event->lost.events, "ring=\"%s\"",
-			     value_of(event->lost.ring).text);
+		labelled_add(&metrics->lost, event->lost.ring, (struct str){ 0 },
+			     event->lost.events);
 		break;
 	case TRACE_inspect:
-		count(&metrics->inspected, "verdict", event->inspect.verdict);
+		count(&metrics->inspected, event->inspect.verdict);
 		break;
 	case TRACE_expunge:
 		metrics->expunged += event->expunge.messages;
@@ -143,28 +129,27 @@ void metrics_note(struct metrics *metrics, const struct trace_event *event)
 	metrics->events++;
 	switch (event->head.kind) {
 	case TRACE_connect:
-		count(&metrics->sessions, "protocol", event->connect.protocol);
+		count(&metrics->sessions, event->connect.protocol);
 		break;
 	case TRACE_command:
-		count(&metrics->commands, "verb",
+		count(&metrics->commands,
 		      event->command.verb.len ? event->command.verb : S("unknown"));
 		break;
 	case TRACE_reply:
-		note_reply(metrics, &event->reply);
+		if (!event->reply.more)
+			count(&metrics->replies, class_of(&event->reply));
 		break;
 	case TRACE_tls:
 		if (event->tls.failure.len)
 			metrics->tls_failures++;
 		else
-			count(&metrics->tls, "version", event->tls.version);
+			count(&metrics->tls, event->tls.version);
 		break;
 	case TRACE_auth:
 		note_auth(metrics, &event->auth);
 		break;
 	case TRACE_policy:
-		labelled_add(&metrics->policy, 1, "rule=\"%s\",verdict=\"%.8s\"",
-			     value_of(event->policy.rule).text,
-			     value_of(event->policy.verdict).text);
+		labelled_add(&metrics->policy, event->policy.rule, event->policy.verdict, 1);
 		break;
 	case TRACE_close:
 		note_close(metrics, &event->close);
@@ -176,7 +161,7 @@ void metrics_note(struct metrics *metrics, const struct trace_event *event)
 		note_commit(metrics, &event->commit);
 		break;
 	case TRACE_deliver:
-		count(&metrics->deliveries, "outcome", event->deliver.outcome);
+		count(&metrics->deliveries, event->deliver.outcome);
 		break;
 	case TRACE_fetch:
 		metrics->fetched++;
@@ -195,13 +180,23 @@ static void family(struct buf *out, const char *name, const char *type, const ch
 	buf_print(out, "# HELP glasspost_%s %s\n# TYPE glasspost_%s %s\n", name, help, name, type);
 }
 
-static void print_labelled(struct buf *out, const char *name, const char *help,
-			   const struct labelled *labelled)
+struct labelled_family {
+	const char *name, *help;
+	const char *label[2]; /* the second may be NULL */
+	const struct labelled *labelled;
+};
+
+static void print_labelled(struct buf *out, const struct labelled_family *told)
 {
-	family(out, name, "counter", help);
-	for (size_t i = 0; i < labelled->count; i++)
-		buf_print(out, "glasspost_%s{%s} %llu\n", name, labelled->of[i].label,
-			  (unsigned long long)labelled->of[i].value);
+	family(out, told->name, "counter", told->help);
+	for (size_t i = 0; i < told->labelled->count; i++) {
+		buf_print(out, "glasspost_%s{%s=\"%s\"", told->name, told->label[0],
+			  told->labelled->of[i].value[0].text);
+		if (told->label[1])
+			buf_print(out, ",%s=\"%s\"", told->label[1],
+				  told->labelled->of[i].value[1].text);
+		buf_print(out, "} %llu\n", (unsigned long long)told->labelled->of[i].total);
+	}
 }
 
 static void print_histogram(struct buf *out, const char *name, const char *help,
@@ -262,29 +257,46 @@ static void print_counters(const struct metrics *metrics, struct buf *out)
 
 enum err metrics_print(const struct metrics *metrics, size_t open, struct buf *out)
 {
-	const struct {
-		const char *name, *help;
-		const struct labelled *labelled;
-	} families[] = {
-		{ "sessions_total", "Sessions begun.", &metrics->sessions },
-		{ "sessions_ended_total", "Sessions ended.", &metrics->closes },
-		{ "commands_total", "Commands from clients.", &metrics->commands },
-		{ "replies_total", "Replies to clients.", &metrics->replies },
-		{ "tls_handshakes_total", "TLS handshakes that succeeded.", &metrics->tls },
-		{ "auth_total", "Attempts to sign in.", &metrics->auth },
-		{ "policy_total", "Decisions of rules and limits.", &metrics->policy },
-		{ "inspected_total", "Messages that the filter looked at.", &metrics->inspected },
-		{ "deliveries_total", "Deliveries to mailboxes.", &metrics->deliveries },
-		{ "trouble_total", "Failures that an operator should know of.", &metrics->trouble },
-		{ "role_events_total", "What happened to the roles.", &metrics->roles },
-		{ "trace_lost_total", "Events overtaken before the recorder read them.",
+	const struct labelled_family families[] = {
+		{ "sessions_total", "Sessions begun.", { "protocol" }, &metrics->sessions },
+		{ "sessions_ended_total", "Sessions ended.", { "reason" }, &metrics->closes },
+		{ "commands_total", "Commands from clients.", { "verb" }, &metrics->commands },
+		{ "replies_total", "Replies to clients.", { "class" }, &metrics->replies },
+		{ "tls_handshakes_total",
+		  "TLS handshakes that succeeded.",
+		  { "version" },
+		  &metrics->tls },
+		{ "auth_total",
+		  "Attempts to sign in.",
+		  { "mechanism", "outcome" },
+		  &metrics->auth },
+		{ "policy_total",
+		  "Decisions of rules and limits.",
+		  { "rule", "verdict" },
+		  &metrics->policy },
+		{ "inspected_total",
+		  "Messages that the filter looked at.",
+		  { "verdict" },
+		  &metrics->inspected },
+		{ "deliveries_total",
+		  "Deliveries to mailboxes.",
+		  { "outcome" },
+		  &metrics->deliveries },
+		{ "trouble_total",
+		  "Failures that an operator should know of.",
+		  { "err" },
+		  &metrics->trouble },
+		{ "role_events_total", "What happened to the roles.", { "what" }, &metrics->roles },
+		{ "trace_lost_total",
+		  "Events overtaken before the recorder read them.",
+		  { "ring" },
 		  &metrics->lost },
 	};
 
 	family(out, "sessions_open", "gauge", "Sessions open now.");
 	buf_print(out, "glasspost_sessions_open %zu\n", open);
 	for (size_t i = 0; i < COUNT_OF(families); i++)
-		print_labelled(out, families[i].name, families[i].help, families[i].labelled);
+		print_labelled(out, &families[i]);
 	print_counters(metrics, out);
 	print_histogram(out, "session_seconds", "How long sessions lasted.", &metrics->session_us);
 	print_histogram(out, "accept_seconds", "From a message's last octet to its durable commit.",

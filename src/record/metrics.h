@@ -4,13 +4,19 @@
 #include "trace/trace.h"
 
 /* Label values come from roles that strangers talk to: bounded in number, the rest is "other". */
-enum { LABELS_MAX = 64, LABEL_TEXT = 72, BUCKETS = 14 };
+enum { LABELS_MAX = 64, VALUE_TEXT = 25, BUCKETS = 14 };
 
+/* A label's value, reduced to what needs no escaping, and filled up with NULs. */
+struct label_value {
+	char text[VALUE_TEXT];
+};
+
+/* A metric with one or two labels; their names are known where it is printed. */
 struct labelled {
 	size_t count;
 	struct {
-		char label[LABEL_TEXT]; /* the text between the braces */
-		uint64_t value;
+		struct label_value value[2];
+		uint64_t total;
 	} of[LABELS_MAX];
 };
 
@@ -30,7 +36,6 @@ struct metrics {
 };
 
 void metrics_note(struct metrics *metrics, const struct trace_event *event);
-void labelled_add(struct labelled *labelled, uint64_t by, const char *format, ...)
-	PRINTF_LIKE(3, 4);
+void labelled_add(struct labelled *labelled, struct str first, struct str second, uint64_t by);
 /* `open` sessions are known to the index. */
 enum err metrics_print(const struct metrics *metrics, size_t open, struct buf *out);

@@ -45,12 +45,29 @@ static size_t code_point(struct str text, uint32_t *out)
 	return len;
 }
 
+/* How much of it is plain ASCII: nearly all of nearly every text. */
+static size_t plain_length(struct str text)
+{
+	size_t len = 0;
+
+	while (len < text.len && text.at[len] >= 0x20 && text.at[len] < 0x7f &&
+	       text.at[len] != '\\')
+		len++;
+	return len;
+}
+
 enum err trace_add_harmless(struct buf *out, struct str text, bool ascii)
 {
 	while (text.len) {
 		uint32_t c = 0;
-		size_t len = code_point(text, &c);
+		size_t len = plain_length(text);
 
+		if (len) {
+			buf_add(out, str_first(text, len));
+			text = str_from(text, len);
+			continue;
+		}
+		len = code_point(text, &c);
 		if (!len || (len > 1 && ascii)) {
 			len = 1;
 			buf_print(out, "\\x%02X", (unsigned char)text.at[0]);

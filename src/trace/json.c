@@ -2,28 +2,55 @@
 #include "trace/ring.h"
 #include "trace/json.h"
 
-#include <time.h>
-
 /* RFC 3339 has four digits for the year: moments outside of it are drawn to its edges. */
 static const int64_t WALL_MIN_US = -INT64_C(62135596800000000);
 static const int64_t WALL_MAX_US = INT64_C(253402300799999999);
 
-void trace_add_time(struct buf *out, int64_t at_us)
+/* Two digits at a place. */
+static void put_two(char *at, int64_t number)
 {
-	struct tm parts;
-	time_t seconds;
+	at[0] = (char)('0' + number / 10 % 10);
+	at[1] = (char)('0' + number % 10);
+}
 
-	if (at_us < WALL_MIN_US)
-		at_us = WALL_MIN_US;
-	if (at_us > WALL_MAX_US)
-		at_us = WALL_MAX_US;
-	seconds = at_us / 1000000;
-	if (at_us % 1000000 < 0)
-		seconds--;
-	gmtime_r(&seconds, &parts);
-	buf_print(out, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", parts.tm_year + 1900,
-		  parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-		  (int)(at_us - seconds * 1000000));
+/* The day of a day number since 1970-01-01, counted in years that begin in March, so that leap days come last. */
+static void put_date(char *at, int64_t days)
+{
+	int64_t since = days + 719468; /* since 0000-03-01 */
+	int64_t era = since / 146097;  /* 400 years */
+	int64_t of_era = since % 146097;
+	int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+	int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
+	int64_t month = (5 * of_year + 2) / 153;
+
+	year += era * 400 + (month >= 10);
+	put_two(at, year / 100);
+	put_two(at + 2, year % 100);
+	put_two(at + 5, month < 10 ? month + 3 : month - 9);
+	put_two(at + 8, of_year - (153 * month + 2) / 5 + 1);
+}
+
+void trace_add_time(struct buf *out, int64_t wall_us)
+{
+	char text[] = "0000-00-00T00:00:00.000000Z";
+	int64_t seconds;
+	int64_t us;
+
+	if (wall_us < WALL_MIN_US)
+		wall_us = WALL_MIN_US;
+	if (wall_us > WALL_MAX_US)
+		wall_us = WALL_MAX_US;
+	wall_us -= WALL_MIN_US; /* from here on nothing is negative */
+	seconds = wall_us / 1000000;
+	us = wall_us % 1000000;
+	put_date(text, seconds / 86400 + WALL_MIN_US / INT64_C(86400000000));
+	put_two(text + 11, seconds / 3600 % 24);
+	put_two(text + 14, seconds / 60 % 60);
+	put_two(text + 17, seconds % 60);
+	put_two(text + 20, us / 10000);
+	put_two(text + 22, us / 100);
+	put_two(text + 24, us);
+	buf_add(out, (struct str){ text, sizeof(text) - 1 });
 }
 
 const char *trace_direction_name(enum trace_direction direction)

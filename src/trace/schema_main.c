@@ -50,8 +50,8 @@ static bool renew(struct str document, struct buf *out)
 
 static int document(const char *path, bool update)
 {
-	struct buf now = BUF(DOCUMENT_MAX);
-	struct buf wanted = BUF(DOCUMENT_MAX);
+	OWNED(buf) struct buf now = BUF(DOCUMENT_MAX);
+	OWNED(buf) struct buf wanted = BUF(DOCUMENT_MAX);
 	FILE *file;
 
 	if (!read_whole(path, &now))
@@ -76,7 +76,7 @@ static int document(const char *path, bool update)
 
 static int print(enum err (*schema)(struct buf *out))
 {
-	struct buf out = BUF(DOCUMENT_MAX);
+	OWNED(buf) struct buf out = BUF(DOCUMENT_MAX);
 
 	if (schema(&out))
 		return 1;
