@@ -374,9 +374,13 @@ static enum err start_steps(struct peer *peer, struct exchange *x, const struct 
 	struct stepping second = { .arena = arena, .response = ask->initial };
 	enum err err;
 
-	if (ask->has_initial && strcmp(x->mechanism, "CRAM-MD5") == 0) {
-		out->state =
-			SASL_MALFORMED; /* rfc4954 4: no initial response for a server-first mechanism */
+	/*
+	 * rfc4954 4: no initial response where the server speaks first; and no mechanism of ours begins
+	 * with an empty one ("="), which the library would take for none at all.
+	 */
+	if (ask->has_initial && (strcmp(x->mechanism, "CRAM-MD5") == 0 ||
+				 (!server_first && ask->initial.len == 0))) {
+		out->state = SASL_MALFORMED;
 		handle_close(peer, &x->handle);
 		return OK;
 	}
