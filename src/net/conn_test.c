@@ -97,7 +97,6 @@ static void a_line_without_an_end_does_not_grow_us(struct pair *pair) WAITS
 	must(fiber_spawn(&pair->group, "sender", send_forever, pair, NULL) == OK);
 	line(pair, 12288, LINE_LF_TOO, ERR_LIMIT);
 	must(pair->server->input_room <= CONN_INPUT_MAX);
-	say(pair, S(""));
 	must(conn_fill(pair->server, in_ms(LONG_MS)) == OK);
 	must(pair->server->input_room <= CONN_INPUT_MAX);
 	while (pair->group.count > 1) {
