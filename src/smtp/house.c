@@ -2,11 +2,6 @@
 /* A store and a filter that answer from memory, for the session's tests. */
 #include "smtp/stage.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
-
 enum { ACCOUNT = 7, EXCHANGE = 11 };
 
 static uint64_t verdict_of(struct str address)
