@@ -259,6 +259,27 @@ static enum err finish_step(struct reader *reader, struct step *step, struct str
 	}
 }
 
+/* "S{120}: 250 *": so many lines. */
+static enum err read_series(struct reader *reader, struct str line, unsigned connection,
+			    struct str text)
+{
+	struct str count;
+	struct str pattern;
+	uint64_t times;
+
+	if (!take_two(str_from(text, 2), '}', &count, &pattern) || !str_starts(pattern, S(":")) ||
+	    !str_to_u64(count, 100000, &times))
+		return wrong(reader, "S{COUNT}: pattern", line);
+	for (uint64_t i = 0; i < times; i++) {
+		struct step *step = add_step(reader, STEP_EXPECT);
+
+		step->connection = connection;
+		step->source = line;
+		step->text = str_trim(str_from(pattern, 1));
+	}
+	return OK;
+}
+
 static enum err read_step(struct reader *reader, struct str line)
 {
 	unsigned connection = 1;
@@ -268,6 +289,8 @@ static enum err read_step(struct reader *reader, struct str line)
 		connection = (unsigned)(text.at[0] - '0');
 		text = str_from(text, 1);
 	}
+	if (str_starts(text, S("S{")))
+		return read_series(reader, line, connection, text);
 	for (size_t i = 0; i < COUNT_OF(words); i++) {
 		struct step *step;
 
