@@ -30,14 +30,6 @@ static void print_rows(const struct asking *asking, const json_t *rows)
 	}
 }
 
-static void print_complaints(const json_t *last)
-{
-	const char *text = json_string_value(json_object_get(last, "complaints"));
-
-	if (text)
-		fprintf(stderr, "%s", text);
-}
-
 static int tell(const struct control_client *client, enum err err)
 {
 	const char *error = control_error(client);
@@ -64,10 +56,8 @@ static int ask_client(struct control_client *client, const struct asking *asking
 
 	print_rows(asking, rows); /* also those before a failure */
 	fflush(stdout);
-	if (err && err != ERR_STOPPED) {
+	if (err && err != ERR_STOPPED)
 		status = tell(client, err);
-		print_complaints(last);
-	}
 	if (asking->result && !err)
 		*asking->result = json_incref(last);
 	json_decref(last);

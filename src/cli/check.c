@@ -100,7 +100,7 @@ int run_check(const struct invocation *invocation)
 		return status;
 	if (invocation->options[CLI_json] && !invocation->options[CLI_sandbox])
 		print_config(config);
-	else
+	else if (!invocation->options[CLI_json])
 		printf("%.*s: no mistakes\n", STR_ARGS(config->file));
 	if (invocation->options[CLI_sandbox])
 		status = check_sandboxes(invocation, config);

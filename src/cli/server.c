@@ -85,9 +85,23 @@ int run_listeners(const struct invocation *invocation)
 			      invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE);
 }
 
+static bool print_complaint(void *context, const json_t *row)
+{
+	const char *text = json_string_value(json_object_get(row, "complaint"));
+
+	(void)context;
+	if (text)
+		fprintf(stderr, "%s\n", text);
+	return true;
+}
+
 int run_reload(const struct invocation *invocation)
 {
-	int status = ask_supervisor(invocation, "reload", OUTPUT_NONE);
+	int status = ask_server(invocation, &(struct asking){ .role = "supervisor",
+							      .command = "reload",
+							      .row = print_complaint,
+							      .output = OUTPUT_NONE,
+							      .timeout_ms = 60000 });
 
 	if (status == EX_OK)
 		puts("reloaded");

@@ -235,6 +235,8 @@ static enum err accept_failed(struct real_listener *real, moment deadline) WAITS
 	}
 	if (is_passing(errno))
 		return OK;
+	if (errno == EINVAL) /* somebody who shares the socket has shut it down */
+		return fault(ERR_CLOSED, "the listening socket was shut down");
 	if (!is_exhausted(errno))
 		return fault_errno("accept a connection");
 	err = fiber_park("descriptors", retry);

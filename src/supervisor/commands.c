@@ -80,6 +80,21 @@ static enum err run_configuration(struct control_call *call) WAITS
 	return err ? err : control_row_text(call, buf_str(&json));
 }
 
+/* A row for each complaint, so that the client shows them line by line. */
+static enum err give_complaints(struct control_call *call, struct str complaints) WAITS
+{
+	enum err err = OK;
+
+	while (complaints.len > 0 && !err) {
+		size_t end = str_find(complaints, '\n');
+		struct str line = str_first(complaints, end == STR_NONE ? complaints.len : end);
+
+		complaints = str_from(complaints, line.len + 1);
+		err = control_row(call, json_pack("{s:o}", "complaint", control_string(line)));
+	}
+	return err;
+}
+
 static enum err run_reload(struct control_call *call) WAITS
 {
 	struct server *server = call->context;
@@ -88,9 +103,12 @@ static enum err run_reload(struct control_call *call) WAITS
 
 	if (!err)
 		return OK;
-	control_result(call, "complaints", control_string(buf_str(&complaints)));
-	return control_fail(call, "repair it and reload again", "the old configuration stays: %s",
-			    complaints.len ? "the new one has mistakes" : fault_text());
+	if (complaints.len == 0)
+		return control_fail(call, NULL, "the old configuration stays: %s", fault_text());
+	err = give_complaints(call, buf_str(&complaints));
+	if (err)
+		return err;
+	return control_fail(call, "repair it and reload again", "the old configuration stays");
 }
 
 static enum err run_stop(struct control_call *call) WAITS

@@ -101,6 +101,8 @@ void opening_close(struct opening *opening)
 {
 	if (opening->fd < 0)
 		return;
+	/* Roles have descriptors of the same socket: this ends it for all of them at once. */
+	shutdown(opening->fd, SHUT_RDWR);
 	close(opening->fd);
 	opening->fd = -1;
 	if (opening->wanted.family == ADDR_UNIX)
