@@ -4,7 +4,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all run check quick asan clang bench fuzz tidy install clean help packages packages-check
+.PHONY: all run check quick asan clang bench fuzz tidy fresh deb install clean help packages packages-check
 
 all: packages
 	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -33,6 +33,12 @@ fuzz: packages-check ## explore with every fuzz target; FUZZ_SECONDS each (60)
 
 tidy: packages-check ## format, clang-tidy, cppcheck and the rules of the house
 	@tools/tidy
+
+fresh: ## make run and make check on a clean Debian; RELEASE (bookworm), as root
+	@tools/fresh --release $(or $(RELEASE),bookworm)
+
+deb: ## the Debian package of what is committed, in build/deb
+	@packaging/build-deb
 
 install: all ## to DESTDIR and PREFIX
 	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)
