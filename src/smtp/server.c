@@ -190,8 +190,9 @@ static struct smtp_reply order_rule(struct smtp_session *s, const struct smtp_co
 	struct smtp_reply refused = smtp_order(command->verb, s->state);
 	bool is_data = command->verb == SMTP_DATA || command->verb == SMTP_BDAT;
 
-	/* rfc5321 3.3: recipients were named, and none was good. */
-	if (refused.code && is_data && s->state == SMTP_MAILING && s->envelope.refused > 0)
+	/* rfc5321 3.3: recipients were named, and none was good. In LMTP it must be 503 [rfc2033 4.2]. */
+	if (refused.code && is_data && s->state == SMTP_MAILING && s->envelope.refused > 0 &&
+	    !s->is_lmtp)
 		return smtp_reply(SMTP_REPLY_no_recipients);
 	/* Before EHLO, STARTTLS inside TLS is refused for what it is. */
 	return refused;
