@@ -94,7 +94,7 @@ static void list_offloaded(void *arg)
 				found[count++] = session;
 		}
 	if (count)
-		qsort(found, count, sizeof(found[0]), by_start);
+		qsort(found, count, sizeof(struct session *), by_start);
 	for (size_t i = count > listing->limit ? count - listing->limit : 0; i < count; i++)
 		json_array_append_new(listing->rows, session_json(found[i]));
 	free(found);

@@ -60,12 +60,12 @@ static void add_address(struct log_line *line, const char *key, struct str addre
 {
 	buf_print(line->out, "%s=<", key);
 	for (size_t i = 0; i < address.len; i++) {
-		if (strchr("<> ", address.at[i]) && address.at[i])
-			buf_print(line->out, "\\x%02X", (unsigned char)address.at[i]);
-		else if ((unsigned char)address.at[i] < 0x80)
-			trace_add_harmless(line->out, str_first(str_from(address, i), 1), false);
+		unsigned char c = (unsigned char)address.at[i];
+
+		if (c >= 0x80 || c == '<' || c == '>' || c == ' ')
+			buf_print(line->out, "\\x%02X", c);
 		else
-			buf_print(line->out, "\\x%02X", (unsigned char)address.at[i]);
+			trace_add_harmless(line->out, str_first(str_from(address, i), 1), true);
 	}
 	buf_add_char(line->out, '>');
 }

@@ -66,7 +66,7 @@ enum err recorder_new(const char *folder, const struct record_config *config, st
 	list_init(&recorder->taps);
 	sessions_init(&recorder->sessions);
 	recorder->file = BUF(BATCH_MAX + TRACE_RECORD_MAX);
-	recorder->log = BUF(BATCH_MAX * 2);
+	recorder->log = BUF(LOG_MAX);
 	recorder->complained = INT64_MIN;
 	recorder->segments = (struct segments){ .folder = -1, .fd = -1 };
 	err = own_ring_new(recorder);

@@ -11,7 +11,7 @@
 #include "record/segments.h"
 #include "record/sessions.h"
 
-enum { TICK_MS = 50, BATCH_MAX = 1 << 20, EVENTS_PER_TICK = 200000 };
+enum { TICK_MS = 50, BATCH_MAX = 1 << 20, LOG_MAX = 1 << 21, EVENTS_PER_TICK = 200000 };
 
 struct source {
 	struct record_ring ring;

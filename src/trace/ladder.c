@@ -9,6 +9,7 @@
  *
  * time, the mark of a connection under TLS, the client's life line, the wire, the server's.
  */
+enum { MIB = 1 << 20, GIB = 1 << 30 };
 enum { LEFT = 13, WIDTH_MIN = 60, WIDTH_MAX = 200, ARROW_MIN = 3, BAR_MAX = 24 };
 /* Texts of one event, each octet of them spelled out as \xNN, and what stands around them. */
 enum { TEXT_MAX = 8 * 4 * (LIMIT_trace_text + 64) };
@@ -168,12 +169,12 @@ static void say_octets(struct words *words, const char *label, uint64_t octets)
 {
 	if (octets < 1024)
 		buf_print(&words->text, "%s%llu octets", label, (unsigned long long)octets);
-	else if (octets < 1024 * 1024)
+	else if (octets < MIB)
 		buf_print(&words->text, "%s%.1f KiB", label, (double)octets / 1024);
-	else if (octets < 1024 * 1024 * 1024)
-		buf_print(&words->text, "%s%.1f MiB", label, (double)octets / (1024 * 1024));
+	else if (octets < GIB)
+		buf_print(&words->text, "%s%.1f MiB", label, (double)octets / MIB);
 	else
-		buf_print(&words->text, "%s%.1f GiB", label, (double)octets / (1024 * 1024 * 1024));
+		buf_print(&words->text, "%s%.1f GiB", label, (double)octets / GIB);
 }
 
 static void say_count(struct words *words, const char *label, uint64_t count, const char *of_what)

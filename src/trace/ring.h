@@ -76,7 +76,7 @@ static inline uint64_t ring_capacity(size_t size)
 {
 	uint64_t capacity = size > RING_HEADER ? size - RING_HEADER : 0;
 
-	if (capacity < 4 * RECORD_MAX || (capacity & (capacity - 1)))
+	if (capacity < UINT64_C(4) * RECORD_MAX || (capacity & (capacity - 1)))
 		return 0;
 	return capacity;
 }

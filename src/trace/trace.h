@@ -70,6 +70,10 @@ void trace_writer_drop(struct trace **trace);
 #include "trace/events.def"
 #undef EVENT
 
+/*
+ * Where writers take the time from: the world's clocks, or (NULL) the system's. Of the whole process,
+ * set before its writers are used.
+ */
 void trace_set_clock(int64_t (*monotonic_us)(void), int64_t (*wall_us)(void));
 
 /* ---- rings ---- */
