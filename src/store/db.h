@@ -79,6 +79,8 @@ bool db_is_broken(const struct db *db);
 				size_t count);
 [[nodiscard]] enum err db_step(struct db *db, enum db_query query, bool *has_row);
 void db_finish(struct db *db, enum db_query query);
+/* How many parameters the statement has; SIZE_MAX when it cannot be prepared. */
+size_t db_parameters(struct db *db, enum db_query query);
 int64_t db_int_at(struct db *db, enum db_query query, int column);
 struct str db_text_at(struct db *db, enum db_query query, int column);
 bool db_is_null(struct db *db, enum db_query query, int column);

@@ -27,16 +27,31 @@ static const char *const query_text[DB_QUERIES] = {
 
 /* ---- failures ---- */
 
+/* Of the newest failure on the log, or else on the database itself: sqlite3_system_errno is not kept. */
+static int last_errno(struct db *db)
+{
+	sqlite3_file *log = NULL;
+	int error = 0;
+
+	sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	if (log && log->pMethods)
+		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+	if (!error)
+		sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
+	return error;
+}
+
 static enum err err_of_io(struct db *db)
 {
 	int extended = sqlite3_extended_errcode(db->handle);
-	enum err err = err_from_errno(sqlite3_system_errno(db->handle));
+	int error = last_errno(db);
 
 	if (extended == SQLITE_IOERR_FSYNC || extended == SQLITE_IOERR_DIR_FSYNC)
 		db->broken = true; /* never flush a second time and believe it */
-	if (extended == SQLITE_IOERR_WRITE && (err == ERR_FULL || err == ERR_LIMIT))
+	/* SQLite knows ENOSPC by itself (SQLITE_FULL); quotas and limits are the same to us. */
+	if (extended == SQLITE_IOERR_WRITE && (error == EDQUOT || error == EFBIG))
 		return ERR_FULL;
-	return sqlite3_system_errno(db->handle) == EFBIG ? ERR_FULL : ERR_IO;
+	return ERR_IO;
 }
 
 static enum err err_of(struct db *db, int code)
@@ -210,17 +225,31 @@ static int bind_one(sqlite3_stmt *statement, int index, const struct db_value *v
 	return SQLITE_MISUSE;
 }
 
+static enum err prepare(struct db *db, enum db_query query)
+{
+	int code = SQLITE_OK;
+
+	if (!db->statements[query])
+		code = sqlite3_prepare_v3(db->handle, query_text[query], -1,
+					  SQLITE_PREPARE_PERSISTENT, &db->statements[query], NULL);
+	return code == SQLITE_OK ? OK : failed(db, code, query_text[query]);
+}
+
+size_t db_parameters(struct db *db, enum db_query query)
+{
+	if (prepare(db, query))
+		return SIZE_MAX;
+	return (size_t)sqlite3_bind_parameter_count(db->statements[query]);
+}
+
 enum err db_start(struct db *db, enum db_query query, const struct db_value *values, size_t count)
 {
 	sqlite3_stmt **statement = &db->statements[query];
-	int code;
+	int code = SQLITE_OK;
+	enum err err = prepare(db, query);
 
-	if (!*statement) {
-		code = sqlite3_prepare_v3(db->handle, query_text[query], -1,
-					  SQLITE_PREPARE_PERSISTENT, statement, NULL);
-		if (code != SQLITE_OK)
-			return failed(db, code, query_text[query]);
-	}
+	if (err)
+		return err;
 	must((int)count == sqlite3_bind_parameter_count(*statement));
 	sqlite3_reset(*statement);
 	for (size_t i = 0; i < count; i++) {

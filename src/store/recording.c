@@ -32,8 +32,8 @@ static enum err add_rings(struct role *role, struct recorder *recorder) WAITS
 	for (size_t i = 0; !err && i < role->ring_count; i++) {
 		struct record_ring ring = { .at = role->rings[i].at, .size = role->rings[i].size };
 
-		snprintf(ring.name, sizeof(ring.name), "%s-%u",
-			 role_kind_name(role->rings[i].role), role->rings[i].index);
+		snprintf(ring.name, sizeof(ring.name), "%s-%u", role_kind_name(role->rings[i].role),
+			 role->rings[i].index);
 		err = recorder_add_ring(recorder, &ring);
 	}
 	return err;

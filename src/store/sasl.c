@@ -378,8 +378,8 @@ static enum err start_steps(struct peer *peer, struct exchange *x, const struct 
 	 * rfc4954 4: no initial response where the server speaks first; and no mechanism of ours begins
 	 * with an empty one ("="), which the library would take for none at all.
 	 */
-	if (ask->has_initial && (strcmp(x->mechanism, "CRAM-MD5") == 0 ||
-				 (!server_first && ask->initial.len == 0))) {
+	if (ask->has_initial &&
+	    (strcmp(x->mechanism, "CRAM-MD5") == 0 || (!server_first && ask->initial.len == 0))) {
 		out->state = SASL_MALFORMED;
 		handle_close(peer, &x->handle);
 		return OK;

@@ -24,6 +24,7 @@ struct body_files {
 	uint64_t store;
 	bool durable;
 	bool broken;
+	bool is_uncertain; /* a commit failed: whether the database has it is known after a restart */
 
 	uint64_t number; /* of the active segment; 0: none */
 	uint64_t newest; /* largest number ever seen */
@@ -100,7 +101,7 @@ void body_files_close(struct body_files **segments)
 	if (!gone)
 		return;
 	/* Room taken in advance is given back; nothing durable hangs on it. */
-	if (gone->fd >= 0 && gone->allocated > gone->kept && !gone->broken)
+	if (gone->fd >= 0 && gone->allocated > gone->kept && !gone->is_uncertain)
 		(void)!ftruncate(gone->fd, (off_t)gone->kept);
 	if (gone->fd >= 0)
 		close(gone->fd);
@@ -113,18 +114,22 @@ void body_files_close(struct body_files **segments)
 
 /* ---- files ---- */
 
-/* errno of a failed write: full is the caller's trouble, all else may mean a dying disk. */
+/* Of a failed write: full is the caller's trouble, all else may mean a dying disk. */
 static enum err write_failed(const char *what, uint64_t number)
 {
-	return fault_errno("%s of body file %llu", what, (unsigned long long)number);
+	bool is_full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+	enum err err = fault_errno("%s of body file %llu", what, (unsigned long long)number);
+
+	return is_full ? ERR_FULL : err;
 }
 
 static enum err flush_failed(struct body_files *segments, const char *what)
 {
 	segments->broken = true;
-	fault_errno("%s of body file %llu", what, (unsigned long long)segments->number);
 	/* Whatever errno says: after this nobody knows which of the octets are on the disk. */
-	return fault(ERR_IO, "%s: stopping to recover", fault_text());
+	(void)fault_errno("%s of body file %llu (stopping to recover)", what,
+			  (unsigned long long)segments->number);
+	return ERR_IO;
 }
 
 /* Takes room ahead in large steps, so that most flushes need not touch the file's size. */
@@ -384,12 +389,14 @@ void body_files_keep(struct body_files *segments)
 		segments->registered = true;
 	segments->kept = segments->end;
 	segments->change_count = 0;
+	segments->is_uncertain = false;
 }
 
 void body_files_forget(struct body_files *segments)
 {
 	segments->pending_count = 0;
 	segments->change_count = 0;
+	segments->is_uncertain = true;
 	segments->end = segments->written = segments->kept;
 }
 

@@ -179,7 +179,8 @@ static void end(struct role *role) WAITS
 	store_close(&store);
 }
 
-static const struct control_command *const commands[] = { store_commands, recording_commands, NULL };
+static const struct control_command *const commands[] = { store_commands, recording_commands,
+							  NULL };
 
 const struct role_ops store_role = {
 	.kind = ROLE_STORE,
