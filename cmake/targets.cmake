@@ -18,6 +18,7 @@ function(gp_test name)
 		target_link_libraries(${name} PRIVATE gp_${used})
 	endforeach()
 	target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} PkgConfig::cmocka)
+	target_compile_options(${name} PRIVATE -Wno-frame-larger-than) # tests stand on the thread's stack
 	add_test(NAME ${name} COMMAND ${name})
 	set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS "unit;${ARG_LABELS}")
 endfunction()
