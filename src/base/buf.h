@@ -30,6 +30,7 @@ void buf_reset(struct buf *buf);
 /* Empty it, give the memory back; max stays. */
 void buf_drop(struct buf *buf);
 
+/* What it holds, as a view: good until the buffer is next written to. */
 static inline struct str buf_str(const struct buf *buf)
 {
 	return (struct str){ buf->at, buf->len };

@@ -10,16 +10,19 @@ struct list {
 	struct list *prev;
 };
 
+/* An empty list, or a link that is in none. */
 static inline void list_init(struct list *list)
 {
 	list->next = list->prev = list;
 }
 
+/* Of a link: is it in no list? */
 static inline bool list_is_empty(const struct list *list)
 {
 	return list->next == list;
 }
 
+/* The link must be in no list. */
 static inline void list_add_last(struct list *list, struct list *link)
 {
 	link->prev = list->prev;
@@ -28,6 +31,7 @@ static inline void list_add_last(struct list *list, struct list *link)
 	list->prev = link;
 }
 
+/* The link must be in no list. */
 static inline void list_add_first(struct list *list, struct list *link)
 {
 	list_add_last(list->next, link);

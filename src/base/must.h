@@ -7,4 +7,5 @@
 #define must(condition)                                                                            \
 	((condition) ? (void)0 : must_fail(#condition, __FILE__, __LINE__, __func__))
 
+/* What must() calls: prints the condition with its place to stderr and aborts. */
 _Noreturn void must_fail(const char *condition, const char *file, int line, const char *function);

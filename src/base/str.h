@@ -41,6 +41,7 @@ struct str str_dup(struct arena *arena, struct str s);
 struct str str_lower(struct arena *arena, struct str s); /* ASCII letters only */
 struct str str_print(struct arena *arena, const char *format, ...) PRINTF_LIKE(2, 3);
 
+/* Of single octets, whatever the locale: everything outside of ASCII is neither letter nor digit. */
 static inline unsigned char ascii_lower(unsigned char c)
 {
 	return c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;

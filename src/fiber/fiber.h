@@ -122,6 +122,7 @@ struct semaphore {
 	struct waitq queue; /* first come, first served */
 };
 
+/* `count` may hold it at once; each take that was OK needs its give. Take fails as waitq_wait does. */
 void semaphore_init(struct semaphore *semaphore, size_t count);
 enum err semaphore_take(struct semaphore *semaphore, moment deadline) WAITS;
 void semaphore_give(struct semaphore *semaphore);

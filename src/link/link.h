@@ -194,6 +194,7 @@ struct link_stats {
 	uint64_t calls, answers, failures, bytes_in, bytes_out, reads, writes;
 	size_t in_flight;
 };
+/* Since link_new, over all channels of the link, also those that ended. */
 void link_get_stats(const struct link *link, struct link_stats *out);
 
 /* docs/formats/link.md's table of messages and permissions. */

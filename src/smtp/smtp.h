@@ -138,5 +138,6 @@ struct str telnet_strip(struct arena *arena, struct str line);
 
 /* ---- xtext (rfc3461 4) ---- */
 
+/* Written as xtext; read back into the arena, false when it is not well formed. */
 enum err xtext_add(struct buf *out, struct str octets);
 bool xtext_take(struct arena *arena, struct str text, struct str *out);
