@@ -131,7 +131,7 @@ static const struct control_command *const gate_tables[] = { gate_commands, NULL
 	{                                                                                          \
 		.kind = role_kind, .begin = gate_begin, .listen = gate_listen,                     \
 		.reload = gate_reload, .certificate = gate_certificate, .stop = gate_stop,         \
-		.end = gate_end, .commands = gate_tables,                                          \
+		.end = gate_end, .commands = gate_tables, .prepare = tls_prepare,                  \
 	}
 
 const struct role_ops gate_mx_role = GATE_ROLE(ROLE_GATE_MX);

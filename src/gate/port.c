@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { ACCEPT_FAILED_MS = 100 };
+enum { ACCEPT_FAILED_MS = 100, COMPLAIN_MS = 10'000 };
 
 /* ---- generations ---- */
 
@@ -103,12 +103,23 @@ static void port_drop(struct port *port)
 	free(port);
 }
 
-/* Out of descriptors or memory: say so, and try again in a moment rather than at once. */
+/*
+ * Out of descriptors or memory: try again in a moment rather than at once, and say so, but not every
+ * time. Who was stopped meanwhile has only lost a listener that was being closed.
+ */
 static enum err accept_failed(struct port *port, enum err err) WAITS
 {
+	char detail[FAULT_TEXT_MAX];
+	enum err stopped;
+
+	memcpy(detail, fault_text(), strlen(fault_text()) + 1);
+	stopped = fiber_sleep(in_ms(ACCEPT_FAILED_MS));
+	if (stopped || now() < port->quiet_until)
+		return stopped;
+	port->quiet_until = in_ms(COMPLAIN_MS);
 	TRACE(port->gate->role->trace, 0, 0, trouble, .err = str_of(err_name(err)),
-	      .detail = str_of(fault_text()));
-	return fiber_sleep(in_ms(ACCEPT_FAILED_MS));
+	      .detail = str_of(detail));
+	return OK;
 }
 
 static void accept_fiber(void *arg) WAITS

@@ -33,6 +33,7 @@ struct port {
 	struct listener *listener;
 	struct generation *generation; /* of sessions that begin now */
 	struct fiber *fiber;
+	moment quiet_until; /* of complaints about accept */
 };
 
 /* One connection. Lives as long as its fiber. */

@@ -80,6 +80,8 @@ enum tls_age {
 	TLS_AGE_OLD      /* 1.0 and newer, for an MX that wants it */
 };
 
+/* Makes OpenSSL load what it loads lazily: before a sandbox, while files can still be read. */
+void tls_prepare(void);
 /* PEM text; ERR_TLS with a fault that says what is wrong with it. `alpn`: "smtp", "pop3": another is refused. */
 [[nodiscard]] enum err tls_context_new(struct str chain, struct str key, enum tls_age age,
 				       const char *alpn, struct tls_context **out);

@@ -216,6 +216,17 @@ static void library_init(void)
 	must(OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1);
 }
 
+void tls_prepare(void)
+{
+	unsigned char octets[16];
+	SSL_CTX *ssl;
+
+	library_init();
+	ssl = SSL_CTX_new(TLS_server_method());
+	must(ssl && RAND_bytes(octets, sizeof(octets)) == 1);
+	SSL_CTX_free(ssl);
+}
+
 static struct tls_context *context_new(bool is_server)
 {
 	struct tls_context *context = calloc(1, sizeof(*context));

@@ -40,9 +40,9 @@ static void add_received(struct smtp_session *s)
 		received.for_address = envelope->recipients[0];
 	if (tls->version)
 		received.tls = str_print(&s->arena, "%s %s", tls->version, tls->cipher);
-	if (received_print(&line, &received) != OK)
-		must(!"a Received line has room");
-	envelope->message->failure = body_write(&envelope->message->writer, buf_str(&line));
+	envelope->message->failure = received_print(&line, &received);
+	if (!envelope->message->failure)
+		envelope->message->failure = body_write(&envelope->message->writer, buf_str(&line));
 }
 
 void smtp_message_begin(struct smtp_session *s)
