@@ -23,7 +23,7 @@ static void report(const char *what, double begun, int count)
 	printf("%-44s %9.1f ns\n", what, (clock_ns() - begun) / count);
 }
 
-static void yield_often(void *arg)
+static void yield_often(void *arg) WAITS
 {
 	const int *count = arg;
 
@@ -36,7 +36,7 @@ struct table {
 	int rounds;
 };
 
-static void wait_often(void *arg)
+static void wait_often(void *arg) WAITS
 {
 	struct table *table = arg;
 	int side = table->rounds++ & 1;
@@ -54,7 +54,7 @@ static void nothing(void *arg)
 	(void)arg;
 }
 
-static void echo(void *arg)
+static void echo(void *arg) WAITS
 {
 	struct stream *stream = arg;
 	char buffer[512];
@@ -66,7 +66,7 @@ static void echo(void *arg)
 	stream_drop(&stream);
 }
 
-static void measure_births(void)
+static void measure_births(void) WAITS
 {
 	double begun = clock_ns();
 
@@ -78,7 +78,7 @@ static void measure_births(void)
 	report("birth and end", begun, FEWER);
 }
 
-static void measure_streams(void)
+static void measure_streams(void) WAITS
 {
 	struct stream *ends[2];
 	char buffer[64];
@@ -95,7 +95,7 @@ static void measure_streams(void)
 	stream_drop(&ends[0]);
 }
 
-static void measure_offload(void)
+static void measure_offload(void) WAITS
 {
 	double begun = clock_ns();
 
@@ -104,7 +104,7 @@ static void measure_offload(void)
 	report("round trip through a thread", begun, FEWER);
 }
 
-static void measure(void *arg)
+static void measure(void *arg) WAITS
 {
 	static const int count = ROUNDS / 2;
 	static struct table table;
