@@ -152,6 +152,7 @@ static enum err view_init(struct view *view, struct control_call *call)
 static enum err text_rows(struct control_call *call, struct str lines) WAITS
 {
 	enum err err = OK;
+	unsigned shown = 0;
 
 	while (!err && lines.len) {
 		size_t end = str_find(lines, '\n');
@@ -163,6 +164,8 @@ static enum err text_rows(struct control_call *call, struct str lines) WAITS
 		json_add_string(&row, line);
 		buf_add(&row, S("}"));
 		err = row.failed ? ERR_LIMIT : control_row_text(call, buf_str(&row));
+		if (!err && ++shown % YIELD_EVERY == 0)
+			err = fiber_yield();
 	}
 	return err;
 }

@@ -269,6 +269,16 @@ static const char *row_text(const struct house *house, size_t row, const char *m
 	return text ? text : "";
 }
 
+/* Is there a line that begins so? */
+static bool metrics_say(struct house *house, const char *line)
+{
+	must(ask(house, "metrics", NULL) == OK);
+	for (size_t i = 0; i < json_array_size(house->rows); i++)
+		if (str_starts(str_of(row_text(house, i, "text")), str_of(line)))
+			return true;
+	return false;
+}
+
 static void ask_about_sessions(struct house *house)
 {
 	uint64_t ids[3];
@@ -361,6 +371,39 @@ static void sessions_are_remembered_across_a_restart(void **state)
 	house_done(&house);
 }
 
+static void ask_after_a_crash(struct house *house)
+{
+	uint64_t id = id_now(6);
+
+	must(ask(house, "metrics", NULL) == OK);
+	must(metrics_say(house, "glasspost_messages_accepted_total 0"));
+	tell_session(house, id, 1);
+	must(metrics_say(house, "glasspost_messages_accepted_total 1"));
+	must(ask(house, "session show", show_arguments(id, "json")) == OK);
+	must(json_array_size(house->rows) == 6);
+	must(ask(house, "session list", NULL) == OK);
+	must(json_array_size(house->rows) == 2);
+	must(ask(house, "session show",
+		 json_pack("{s:s}", "session", row_text(house, 0, "session"))) == OK);
+	must(json_array_size(house->rows) == 6); /* and not twice that */
+}
+
+static void a_restarted_recorder_takes_nothing_twice_from_rings_that_outlived_it(void **state)
+{
+	struct house house;
+
+	(void)state;
+	house_init(&house, true);
+	live(&house, one_session);
+	close(house.log_pipe[0]);
+	assert_int_equal(pipe2(house.log_pipe, O_CLOEXEC), 0);
+	house.config.log_fd = house.log_pipe[1];
+	unlink(house.path);
+	group_init(&house.group);
+	live(&house, ask_after_a_crash);
+	house_done(&house);
+}
+
 /* Events of three rings with interleaved stamps come out in the order of their stamps. */
 static int64_t stamp;
 static const int64_t stamp_ahead = INT64_C(1767225600000000);
@@ -401,16 +444,6 @@ static void rings_are_merged_by_time(void **state)
 	live(&house, interleave);
 	trace_set_clock(NULL, NULL);
 	house_done(&house);
-}
-
-/* Is there a line that begins so? */
-static bool metrics_say(struct house *house, const char *line)
-{
-	must(ask(house, "metrics", NULL) == OK);
-	for (size_t i = 0; i < json_array_size(house->rows); i++)
-		if (str_starts(str_of(row_text(house, i, "text")), str_of(line)))
-			return true;
-	return false;
 }
 
 static void flood(struct house *house)
@@ -587,6 +620,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sessions_are_listed_and_shown_from_the_files),
 		cmocka_unit_test(sessions_are_remembered_across_a_restart),
+		cmocka_unit_test(
+			a_restarted_recorder_takes_nothing_twice_from_rings_that_outlived_it),
 		cmocka_unit_test(rings_are_merged_by_time),
 		cmocka_unit_test(what_a_slow_recorder_loses_is_counted_and_logged),
 		cmocka_unit_test(a_disk_that_fails_stops_nothing_and_is_told_once),

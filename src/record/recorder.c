@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { COMPLAIN_MS = 60000, LEARN_FILES = 4 };
+enum { COMPLAIN_MS = 60000, LEARN_FILES = 4, KNOWN_SLACK_US = 10000000 };
 
 /* ---- being made and ended ---- */
 
@@ -29,6 +29,7 @@ static enum err source_new(const struct record_ring *ring, struct source **out)
 	source->ring = *ring;
 	source->batch = BUF(1 << 18);
 	source->held_us = INT64_MIN;
+	source->resuming = true;
 	err = trace_reader_new(ring->at, ring->size, false, &source->reader);
 	if (err)
 		free(source);
@@ -68,6 +69,7 @@ enum err recorder_new(const char *folder, const struct record_config *config, st
 	recorder->file = BUF(BATCH_MAX + TRACE_RECORD_MAX);
 	recorder->log = BUF(LOG_MAX);
 	recorder->complained = INT64_MIN;
+	recorder->known_wall_us = INT64_MIN;
 	recorder->segments = (struct segments){ .folder = -1, .fd = -1 };
 	err = own_ring_new(recorder);
 	own.at = recorder->own_ring;
@@ -164,6 +166,46 @@ enum err recorder_catch_up(struct recorder *recorder) WAITS
 	return recorder_tick(recorder, true);
 }
 
+static struct known *known_find(struct recorder *recorder, const struct trace_head *head)
+{
+	for (size_t i = 0; i < recorder->known_count; i++)
+		if (recorder->known[i].role == head->role &&
+		    recorder->known[i].role_index == head->role_index)
+			return &recorder->known[i];
+	return NULL;
+}
+
+void known_note(struct recorder *recorder, const struct trace_head *head)
+{
+	struct known *known = known_find(recorder, head);
+
+	if (!known && recorder->known_count < COUNT_OF(recorder->known)) {
+		known = &recorder->known[recorder->known_count++];
+		*known = (struct known){ head->role, head->role_index, 0, INT64_MIN };
+	}
+	if (known && head->sequence > known->sequence)
+		known->sequence = head->sequence;
+	if (known && head->wall_us > known->wall_us)
+		known->wall_us = head->wall_us;
+	if (head->wall_us > recorder->known_wall_us)
+		recorder->known_wall_us = head->wall_us;
+}
+
+/*
+ * A ring that began anew has small sequences but new times; a clock that was set back gives old
+ * times but new sequences. Only what is old in both ways was seen.
+ */
+bool known_has(const struct recorder *recorder, const struct trace_head *head)
+{
+	const struct known *known = known_find((struct recorder *)recorder, head);
+
+	if (known)
+		return head->sequence <= known->sequence && head->wall_us <= known->wall_us;
+	/* Of a role that has been silent for as long as the newest files reach. */
+	return recorder->known_wall_us != INT64_MIN &&
+	       head->wall_us < recorder->known_wall_us - KNOWN_SLACK_US;
+}
+
 /* After a restart `session list` should not begin at nothing: the newest files fill the index. */
 static void learn_offloaded(void *arg)
 {
@@ -178,8 +220,10 @@ static void learn_offloaded(void *arg)
 
 		if (!segment_reader_open(segments, segments->list[i].start_us, &reader))
 			while (segment_reader_next(&reader, &record))
-				if (!trace_event_decode(record, &event))
+				if (!trace_event_decode(record, &event)) {
+					known_note(recorder, &event.head);
 					sessions_note(&recorder->sessions, &event);
+				}
 		segment_reader_close(&reader);
 	}
 }

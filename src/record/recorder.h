@@ -24,6 +24,15 @@ struct source {
 	struct str next;
 	int64_t next_us;
 	uint64_t lost;
+	bool resuming; /* what is in the ring may be in the files already */
+};
+
+/* Up to where a role's events are in the files: rings outlive a recorder that is restarted. */
+struct known {
+	uint8_t role;
+	uint8_t role_index;
+	uint64_t sequence;
+	int64_t wall_us;
 };
 
 /* A `session follow`. Made and emptied under the lock; freed by the recorder once it is dead. */
@@ -42,6 +51,9 @@ struct recorder {
 	struct source *sources[LIMIT_record_rings];
 	size_t source_count;
 	struct list taps;
+	struct known known[LIMIT_record_rings];
+	size_t known_count;
+	int64_t known_wall_us; /* the newest of all; INT64_MIN: nothing is known */
 	struct segments segments;
 	struct sessions sessions;
 	struct metrics metrics;
@@ -56,6 +68,9 @@ struct recorder {
 	moment complained; /* when a failure was told last */
 };
 
+/* Takes note of a record in the files; is this one of those that are there? */
+void known_note(struct recorder *recorder, const struct trace_head *head);
+bool known_has(const struct recorder *recorder, const struct trace_head *head);
 /*
  * Under the lock, in a worker or without a world: read, merge, note, write. Records whose at_us is
  * past the cutoff are left for the next time; wall_us names and ages files.

@@ -134,6 +134,18 @@ static void note(struct recorder *recorder, struct str record, int64_t wall_us)
 		feed_taps(recorder, record, event.head.session);
 }
 
+/* Of a recorder that was restarted: is the source's next record in the files already? */
+static bool is_seen(struct recorder *recorder, struct source *source)
+{
+	struct trace_head head;
+
+	if (!source->resuming)
+		return false;
+	head = trace_record_head(source->next);
+	source->resuming = known_has(recorder, &head);
+	return source->resuming;
+}
+
 static void bury_taps(struct recorder *recorder)
 {
 	LIST_EACH (link, &recorder->taps) {
@@ -160,7 +172,8 @@ void recorder_work(struct recorder *recorder, int64_t cutoff_us, int64_t wall_us
 		source = next_source(recorder);
 		if (!source)
 			break;
-		note(recorder, source->next, wall_us);
+		if (!is_seen(recorder, source))
+			note(recorder, source->next, wall_us);
 		source_taken(source);
 	}
 	write_file(recorder, wall_us);
