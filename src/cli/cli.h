@@ -8,4 +8,5 @@
  * that makes no sense; 69 when the server is not running; 78 for a configuration with mistakes.
  */
 
+/* The whole program: what main is called with; gives the exit status. */
 int cli_main(int argc, char **argv);

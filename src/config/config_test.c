@@ -159,103 +159,97 @@ static void the_command_line_wins_and_moves_the_ports(void **state)
 	config_unref(&config);
 }
 
+static const struct {
+	const char *text;
+	const char *complaint; /* after "glasspost.conf:" */
+} mistakes[] = {
+	{ "hostnam = a", "1: hostnam: is no option; did you mean hostname?\n" },
+	{ "\n\nfrobnication = a",
+	  "3: frobnication: is no option; see glasspost.conf(5) for those there are\n" },
+	{ "quota 5", "1: syntax: missing equal sign after option 'quota'; write name = "
+		     "value, texts with blanks in \"quotes\"\n" },
+	{ "quota = 5X", "1: quota: '5X' is no size; write octets, or a number with K, M or "
+			"G: 25M\n" },
+	{ "quota = 2097152G", "1: quota: is out of range; write a value from 0 to "
+			      "1048576G\n" },
+	{ "session_idle = 5", "1: session_idle: '5' is no duration; write a number with ms, "
+			      "s, m, h or d: 30s\n" },
+	{ "session_idle = 10ms",
+	  "1: session_idle: is out of range; write a value from 1s to 1d\n" },
+	{ "errors_max = -1", "1: errors_max: '-1' is no number; write digits only\n" },
+	{ "errors_max = 0", "1: errors_max: is out of range; write a value from 1 to 1000\n" },
+	{ "durable = perhaps", "1: durable: 'perhaps' is neither yes nor no; write yes or no\n" },
+	{ "log = xml", "1: log: 'xml' is no choice; write one of: text json postfix dev\n" },
+	{ "hostname = \"a b\"", "1: hostname: 'a b' is no host name; write letters, digits, "
+				"hyphens and dots: mail.example.org\n" },
+	{ "hostname = a\nhostname = b",
+	  "2: hostname: is set a second time (first in line 1); keep one of them\n" },
+	{ "certificate = /a", "1: certificate: certificate and certificate_key belong "
+			      "together; set both or neither\n" },
+	{ "networks_deny = { 10.0.0.1/8 }",
+	  "1: networks_deny: '10.0.0.1/8' is no network; write one address, or a network "
+	  "with its host bits 0: 192.0.2.0/24\n" },
+	{ "hostname = ${HOME}",
+	  "1: syntax: ${...} is not replaced here; write the value itself\n" },
+	{ "pop3_expire = soon", "1: pop3_expire: 'soon' is neither NEVER nor a number of days\n" },
+	{ "subaddress_separator = ab",
+	  "1: subaddress_separator: is one character or empty; write + or -\n" },
+	{ "listener mx { }", "1: listener mx: protocol: is missing; write one of: smtp "
+			     "submission lmtp pop3\n" },
+	{ "listener mx {\n protocol = smtp\n prot = 1\n}",
+	  "3: prot: is no option of a listener; did you mean port?\n" },
+	{ "quota = 1\nlistener mx {\n protocol = smtp\n",
+	  "2: listener mx: is not closed; add a line with }\n" },
+	{ "listener mx { protocol = smtp }\nlistener mx { protocol = smtp }",
+	  "2: listener: found duplicate title 'mx'; give each listener a name of its "
+	  "own\n" },
+	{ "listener \"m x\" { protocol = smtp }",
+	  "1: listener: 'm x' is no name for one; use 1 to 40 letters, digits and hyphens, "
+	  "and not \"control\"\n" },
+	{ "listener mx {\n protocol = smtp\n auth = required\n}",
+	  "3: listener mx: auth: smtp signs nobody in; write none, or use protocol = "
+	  "submission\n" },
+	{ "listener p {\n protocol = pop3\n auth = none\n}",
+	  "3: listener p: auth: pop3 without a login reads no mail; write required\n" },
+	{ "listener p {\n protocol = pop3\n tls = none\n}",
+	  "3: listener p: tls: is none, so that no password may pass; write starttls or "
+	  "implicit\n" },
+	{ "listener p {\n protocol = pop3\n apop = yes\n}",
+	  "3: listener p: apop: needs the general option keep_secrets = yes; set both or "
+	  "neither\n" },
+	{ "listener s {\n protocol = submission\n mechanisms = { PLAIN, NTLM }\n}",
+	  "3: listener s: mechanisms: 'NTLM' is none that we speak; choose from PLAIN, "
+	  "LOGIN, SCRAM-SHA-1, SCRAM-SHA-256, their -PLUS, and CRAM-MD5\n" },
+	{ "listener s {\n protocol = submission\n mechanisms = CRAM-MD5\n}",
+	  "3: listener s: mechanisms: CRAM-MD5 needs the general option keep_secrets = "
+	  "yes; "
+	  "set it or take CRAM-MD5 away\n" },
+	{ "listener mx {\n protocol = smtp\n address = mail.example\n}",
+	  "3: listener mx: address: 'mail.example' is no address; write an IPv4 or IPv6 "
+	  "address, or the path of a socket (at most 107 octets)\n" },
+	{ "listener l {\n protocol = lmtp\n address = /run/l\n tls = implicit\n}",
+	  "4: listener l: tls: implicit makes no sense on the socket /run/l; write "
+	  "none\n" },
+	{ "listener a {\n protocol = smtp\n}\nlistener b {\n protocol = lmtp\n port = "
+	  "25\n}",
+	  "6: listener b: port: 0.0.0.0 port 25 is taken by listener a; choose another "
+	  "port "
+	  "or address\n" },
+	{ "accept_any_password = yes\nlistener a {\n protocol = smtp\n address = "
+	  "192.0.2.1\n}",
+	  "4: listener a: address: 192.0.2.1 is open to others while accept_any_password "
+	  "is "
+	  "set; use 127.0.0.1\n" },
+};
+
 static void each_mistake_is_told_with_its_line_and_what_to_do(void **state)
 {
-	static const struct {
-		const char *text;
-		const char *complaint; /* after "glasspost.conf:" */
-	} cases[] = {
-		{ "hostnam = a", "1: hostnam: is no option; did you mean hostname?\n" },
-		{ "\n\nfrobnication = a",
-		  "3: frobnication: is no option; see glasspost.conf(5) for those there are\n" },
-		{ "quota 5", "1: syntax: missing equal sign after option 'quota'; write name = "
-			     "value, texts with blanks in \"quotes\"\n" },
-		{ "quota = 5X", "1: quota: '5X' is no size; write octets, or a number with K, M or "
-				"G: 25M\n" },
-		{ "quota = 2097152G", "1: quota: is out of range; write a value from 0 to "
-				      "1048576G\n" },
-		{ "session_idle = 5",
-		  "1: session_idle: '5' is no duration; write a number with ms, "
-		  "s, m, h or d: 30s\n" },
-		{ "session_idle = 10ms",
-		  "1: session_idle: is out of range; write a value from 1s to 1d\n" },
-		{ "errors_max = -1", "1: errors_max: '-1' is no number; write digits only\n" },
-		{ "errors_max = 0",
-		  "1: errors_max: is out of range; write a value from 1 to 1000\n" },
-		{ "durable = perhaps",
-		  "1: durable: 'perhaps' is neither yes nor no; write yes or no\n" },
-		{ "log = xml",
-		  "1: log: 'xml' is no choice; write one of: text json postfix dev\n" },
-		{ "hostname = \"a b\"",
-		  "1: hostname: 'a b' is no host name; write letters, digits, "
-		  "hyphens and dots: mail.example.org\n" },
-		{ "hostname = a\nhostname = b",
-		  "2: hostname: is set a second time (first in line 1); keep one of them\n" },
-		{ "certificate = /a", "1: certificate: certificate and certificate_key belong "
-				      "together; set both or neither\n" },
-		{ "networks_deny = { 10.0.0.1/8 }",
-		  "1: networks_deny: '10.0.0.1/8' is no network; write one address, or a network "
-		  "with its host bits 0: 192.0.2.0/24\n" },
-		{ "hostname = ${HOME}",
-		  "1: syntax: ${...} is not replaced here; write the value itself\n" },
-		{ "pop3_expire = soon",
-		  "1: pop3_expire: 'soon' is neither NEVER nor a number of days\n" },
-		{ "subaddress_separator = ab",
-		  "1: subaddress_separator: is one character or empty; write + or -\n" },
-		{ "listener mx { }", "1: listener mx: protocol: is missing; write one of: smtp "
-				     "submission lmtp pop3\n" },
-		{ "listener mx {\n protocol = smtp\n prot = 1\n}",
-		  "3: prot: is no option of a listener; did you mean port?\n" },
-		{ "quota = 1\nlistener mx {\n protocol = smtp\n",
-		  "2: listener mx: is not closed; add a line with }\n" },
-		{ "listener mx { protocol = smtp }\nlistener mx { protocol = smtp }",
-		  "2: listener: found duplicate title 'mx'; give each listener a name of its "
-		  "own\n" },
-		{ "listener \"m x\" { protocol = smtp }",
-		  "1: listener: 'm x' is no name for one; use 1 to 40 letters, digits and hyphens, "
-		  "and not \"control\"\n" },
-		{ "listener mx {\n protocol = smtp\n auth = required\n}",
-		  "3: listener mx: auth: smtp signs nobody in; write none, or use protocol = "
-		  "submission\n" },
-		{ "listener p {\n protocol = pop3\n auth = none\n}",
-		  "3: listener p: auth: pop3 without a login reads no mail; write required\n" },
-		{ "listener p {\n protocol = pop3\n tls = none\n}",
-		  "3: listener p: tls: is none, so that no password may pass; write starttls or "
-		  "implicit\n" },
-		{ "listener p {\n protocol = pop3\n apop = yes\n}",
-		  "3: listener p: apop: needs the general option keep_secrets = yes; set both or "
-		  "neither\n" },
-		{ "listener s {\n protocol = submission\n mechanisms = { PLAIN, NTLM }\n}",
-		  "3: listener s: mechanisms: 'NTLM' is none that we speak; choose from PLAIN, "
-		  "LOGIN, SCRAM-SHA-1, SCRAM-SHA-256, their -PLUS, and CRAM-MD5\n" },
-		{ "listener s {\n protocol = submission\n mechanisms = CRAM-MD5\n}",
-		  "3: listener s: mechanisms: CRAM-MD5 needs the general option keep_secrets = "
-		  "yes; "
-		  "set it or take CRAM-MD5 away\n" },
-		{ "listener mx {\n protocol = smtp\n address = mail.example\n}",
-		  "3: listener mx: address: 'mail.example' is no address; write an IPv4 or IPv6 "
-		  "address, or the path of a socket (at most 107 octets)\n" },
-		{ "listener l {\n protocol = lmtp\n address = /run/l\n tls = implicit\n}",
-		  "4: listener l: tls: implicit makes no sense on the socket /run/l; write "
-		  "none\n" },
-		{ "listener a {\n protocol = smtp\n}\nlistener b {\n protocol = lmtp\n port = "
-		  "25\n}",
-		  "6: listener b: port: 0.0.0.0 port 25 is taken by listener a; choose another "
-		  "port "
-		  "or address\n" },
-		{ "accept_any_password = yes\nlistener a {\n protocol = smtp\n address = "
-		  "192.0.2.1\n}",
-		  "4: listener a: address: 192.0.2.1 is open to others while accept_any_password "
-		  "is "
-		  "set; use 127.0.0.1\n" },
-	};
-
 	(void)state;
-	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+	for (size_t i = 0; i < COUNT_OF(mistakes); i++) {
 		char wanted[600];
 
-		snprintf(wanted, sizeof wanted, "glasspost.conf:%s", cases[i].complaint);
-		refuses(cases[i].text, wanted);
+		snprintf(wanted, sizeof wanted, "glasspost.conf:%s", mistakes[i].complaint);
+		refuses(mistakes[i].text, wanted);
 	}
 }
 
