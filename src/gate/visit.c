@@ -146,7 +146,7 @@ static bool is_proxy(const struct generation *generation, const struct addr *pee
 	const struct config_network *match =
 		config_network_match(&generation->listener->proxy_networks, peer);
 
-	return match && match->allow;
+	return match && !match->allow; /* an entry with "!" is no proxy */
 }
 
 /* ---- the visit ---- */
