@@ -157,7 +157,7 @@ static bool print_text(void *context, const json_t *row)
 
 	(void)context;
 	if (json_is_string(text))
-		fwrite(json_string_value(text), 1, json_string_length(text), stdout);
+		printf("%s\n", json_string_value(text));
 	return true;
 }
 

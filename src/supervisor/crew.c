@@ -251,7 +251,7 @@ static void stop_kinds(struct crew *crew, unsigned kinds, int64_t grace_ms) WAIT
 	group_init(&group);
 	for (size_t i = 0; i < crew->count; i++) {
 		jobs[i] = (struct stop_job){ &crew->members[i], grace_ms };
-		if (!(kinds & ROLE_BIT(jobs[i].member->kind)) || !jobs[i].member->reachable)
+		if (!(kinds & ROLE_BIT(jobs[i].member->kind)) || !jobs[i].member->up)
 			continue;
 		if (fiber_spawn(&group, "stop", stop_fiber, &jobs[i], NULL) != OK)
 			stop_fiber(&jobs[i]);
@@ -264,7 +264,7 @@ static void close_boss(struct member *member) WAITS
 	enum { LAST_MS = 3000 };
 
 	link_drop(&member->boss); /* the role ends when it finds this out */
-	if (member->pid > 0 && member_wait_end(member, in_ms(LAST_MS)) != OK)
+	if (member->pid > 0 && member->up && member_wait_end(member, in_ms(LAST_MS)) != OK)
 		say("%s %u is killed: it did not end", role_kind_name(member->kind), member->index);
 	member_end(member);
 }

@@ -2,6 +2,7 @@
 #include "supervisor/file.h"
 #include "supervisor/supervisor.h"
 
+#include <ftw.h>
 #include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,16 +18,31 @@ static const struct passwd *owner(const struct config *config, char *name, size_
 	return getpwnam(name);
 }
 
-/* Only what root owns changes hands: a second start, or another owner's choice, is left alone. */
-static enum err give(const char *path, const struct passwd *to)
+/* nftw's callback carries no pointer of ours. */
+static const struct passwd *giving_to;
+
+static int give_one(const char *path, const struct stat *status, int kind, struct FTW *place)
+{
+	(void)kind;
+	(void)place;
+	return status->st_uid == 0 ? lchown(path, giving_to->pw_uid, giving_to->pw_gid) : 0;
+}
+
+/*
+ * Only what root owns changes hands, and what lies in a folder only together with it: in a folder
+ * that was the user's before, root's files are not ours to give away.
+ */
+static enum err give(const char *path, const struct passwd *to, bool with_all_in_it)
 {
 	struct stat status;
+	int failed;
 
-	if (!to || stat(path, &status) != 0 || status.st_uid != 0)
+	if (!to || lstat(path, &status) != 0 || status.st_uid != 0)
 		return OK;
-	if (chown(path, to->pw_uid, to->pw_gid) != 0)
-		return fault_errno("give %s to %s", path, to->pw_name);
-	return OK;
+	giving_to = to;
+	failed = with_all_in_it ? nftw(path, give_one, 16, FTW_PHYS)
+				: lchown(path, to->pw_uid, to->pw_gid);
+	return failed ? fault_errno("give %s to %s", path, to->pw_name) : OK;
 }
 
 enum err supervisor_make_folder(const char *folder, const struct config *config)
@@ -42,14 +58,14 @@ enum err supervisor_make_folder(const char *folder, const struct config *config)
 			    "change the option",
 			    STR_ARGS(str_first(config->user, 100)));
 	if (!err)
-		err = give(folder, to);
+		err = give(folder, to, false);
 	for (size_t i = 0; i < COUNT_OF(parts) && !err; i++) {
 		char *path = file_path(folder, str_of(parts[i]));
 
 		err = file_make_folder(path, 0700);
 		/* Keys and control sockets stay root's. */
 		if (!err && strcmp(parts[i], "store") == 0)
-			err = give(path, to);
+			err = give(path, to, true);
 		free(path);
 	}
 	return err;
