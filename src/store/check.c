@@ -276,7 +276,7 @@ static enum err check_all(struct checking *c, const struct check_report *report)
 		err = store_read(c->store, parts[i], c);
 		tell(c, report);
 	}
-	c->more = true;
+	c->more = report->deep;
 	while (!err && c->more) {
 		err = store_read(c->store, check_bodies, c);
 		tell(c, report);

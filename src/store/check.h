@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * check: is everything there, and does it hang together? Reads each body and compares its checksum,
- * counts references, mailboxes and segments again, and has the engine look at its own files. Changes
- * nothing. While it runs nothing is compacted; mail goes on.
+ * check: is everything there, and does it hang together? Counts references, mailboxes and segments
+ * again, has the engine look at its own files, and when `deep` reads each body and compares its
+ * checksum. Changes nothing. While it runs nothing is compacted; mail goes on.
  */
 #include "store/state.h"
 
@@ -13,6 +13,7 @@ struct check_result {
 };
 
 struct check_report {
+	bool deep;
 	void *context;
 	/* One thing that is wrong, and what to do. In the calling fiber. */
 	void (*complain)(void *context, struct str what, struct str advice) WAITS;

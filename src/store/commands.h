@@ -1,7 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* commands: what the control socket can ask of the store; the context is its struct role. */
+/*
+ * commands: what the control socket can ask of the store; the context is its struct role. A change of
+ * the directory is one job: arguments are taken by command_..., command_commit runs it.
+ */
 #include "role/role.h"
+#include "store/password.h"
 #include "store/state.h"
 
 extern const struct control_command store_commands[];
+
+struct change {
+	struct job job;
+	struct arena arena;
+	enum err (*run)(struct writer *writer, struct change *change);
+	struct str address; /* the key; of an alias: what it stands for */
+	struct str display; /* the address as it was spelt */
+	struct str domain;
+	struct strs targets;
+	int64_t quota;
+	int64_t at_us;
+	const struct verifier *verifier;
+	uint64_t changed;
+};
+
+struct store *command_store(const struct control_call *call);
+/* A whole address, spelt canonically. */
+[[nodiscard]] enum err command_address(struct control_call *call, const char *name,
+				       struct arena *arena, struct str *out);
+[[nodiscard]] enum err command_domain(struct control_call *call, struct arena *arena,
+				      struct str *out);
+[[nodiscard]] enum err command_commit(struct control_call *call, struct change *change) WAITS;
+/* ERR_NOT_FOUND, in words. */
+enum err command_no_such(const char *what, struct str name);
+
+/* ---- by file ---- */
+
+enum err command_domain_add(struct control_call *call) WAITS;
+enum err command_domain_delete(struct control_call *call) WAITS;
+enum err command_alias_add(struct control_call *call) WAITS;
+enum err command_alias_delete(struct control_call *call) WAITS;
+enum err command_account_add(struct control_call *call) WAITS;
+enum err command_account_password(struct control_call *call) WAITS;
+enum err command_account_delete(struct control_call *call) WAITS;
+enum err command_domain_list(struct control_call *call) WAITS;
+enum err command_account_list(struct control_call *call) WAITS;
+enum err command_alias_list(struct control_call *call) WAITS;

@@ -12,6 +12,9 @@
 #define CHECK(condition) ((condition) ? (void)0 : check_failed(#condition, __FILE__, __LINE__))
 void check_failed(const char *condition, const char *file, int line);
 
+/* Outside of fibers: fails when a CHECK did since the last time. */
+void fixture_assert(void);
+
 struct fixture {
 	char folder[256];
 	const char *config_text; /* NULL: domain example.org's test configuration */
@@ -22,12 +25,14 @@ struct fixture {
 	void (*body)(struct fixture *f) WAITS;
 	void *arg;
 	unsigned fatal_calls;
-	bool keep_folder;
+	bool keep_folder; /* it was made before and stays */
 	bool simulated;
 };
 
 /* A new folder, a store with the domains example.org and example.net, f->body in a fiber, all away. */
 void fixture_run(struct fixture *f);
+/* The same, and the folder stays; then set keep_folder to run in it again. */
+void fixture_make(struct fixture *f);
 /* In the fiber: close the store and open it again. */
 void fixture_reopen(struct fixture *f) WAITS;
 void fixture_remove_folder(const char *folder);

@@ -4,6 +4,7 @@
 #include "store/store.h"
 #include "store/maildrop.h"
 #include "store/sasl.h"
+#include "mail/address.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -383,7 +384,7 @@ static enum err fill_new(struct db *db, struct str domain)
 		return err;
 	err = load_id(db, &id);
 	if (!err && domain.len)
-		err = add_first(db, &arena, str_lower(&arena, domain));
+		err = add_first(db, &arena, domain_canonical(&arena, domain));
 	if (!err)
 		err = db_commit(db);
 	else
@@ -405,6 +406,8 @@ enum err store_create(const char *folder, struct str domain)
 
 	if (strlen(folder) > STORE_PATH - 64)
 		return fault(ERR_LIMIT, "the name of the data directory is too long");
+	if (domain.len && !is_domain_or_literal(domain, true))
+		return fault(ERR_SYNTAX, "not a domain: %.*s", STR_ARGS(domain));
 	snprintf(path, sizeof(path), "%s/glasspost.db", folder);
 	if (access(path, F_OK) == 0)
 		return fault(ERR_EXISTS, "there is a store in %s already", folder);

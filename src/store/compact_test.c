@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/compact.h"
+#include "store/fixture.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ANNA "anna@example.org"
+
+enum { MESSAGES = 120, SIZE = 40000 };
+
+static struct str body_of_id(struct arena *arena, uint64_t id)
+{
+	char *at = arena_take(arena, SIZE);
+
+	for (size_t i = 0; i < SIZE; i++)
+		at[i] = (char)('a' + (i * 13 + id * 7) % 26);
+	return (struct str){ at, SIZE };
+}
+
+static void fill_more(struct fixture *f, uint64_t first) WAITS
+{
+	for (uint64_t id = first; id < first + MESSAGES; id++) {
+		struct arena arena = { 0 };
+		struct handover h = { .message = id,
+				      .to = { ANNA },
+				      .body = body_of_id(&arena, id) };
+		uint64_t out[8];
+
+		CHECK(hand_over(f, &h, out) == OK && out[0] == DELIVERY_DONE);
+		arena_drop(&arena);
+	}
+}
+
+static void fill(struct fixture *f) WAITS
+{
+	add_account(f, ANNA, NULL, -1);
+	fill_more(f, 1);
+}
+
+/* Keeps every fourth message. */
+static void thin_out(struct fixture *f) WAITS
+{
+	struct answer_maildrop_open drop = { 0 };
+	struct answer_maildrop_delete deleted = { 0 };
+	uint64_t indexes[MESSAGES];
+	size_t count = 0;
+	uint64_t anna = sign_in_as(f, ANNA);
+
+	for (uint64_t i = 0; i < MESSAGES; i++)
+		if (i % 4 != 3)
+			indexes[count++] = i;
+	CHECK(store_maildrop_open(f->peer, &(struct ask_maildrop_open){ .account = anna }, &drop) ==
+	      OK);
+	CHECK(store_maildrop_delete(f->peer,
+				    &(struct ask_maildrop_delete){ .drop = drop.drop,
+								   .indexes = { indexes, count } },
+				    &deleted) == OK);
+	CHECK(deleted.deleted == count);
+	CHECK(store_maildrop_close(f->peer, &(struct ask_maildrop_close){ .drop = drop.drop }) ==
+	      OK);
+}
+
+static size_t count_files(struct fixture *f)
+{
+	DIR *dir = opendir(f->store->body_folder);
+	struct dirent *entry;
+	uint64_t number;
+	size_t count = 0;
+
+	while ((entry = readdir(dir)))
+		count += segment_name_parse(entry->d_name, &number);
+	closedir(dir);
+	return count;
+}
+
+static bool is_right(struct str text, uint64_t id)
+{
+	struct arena arena = { 0 };
+	bool result = str_is(str_from(text, 33), body_of_id(&arena, id));
+
+	arena_drop(&arena);
+	return result;
+}
+
+struct reading {
+	struct fixture *f;
+	uint64_t drop;
+	bool stop;
+	size_t reads;
+};
+
+static void read_one(struct reading *r, uint64_t index) WAITS
+{
+	struct buf text = BUF(SIZE + 1000);
+
+	for (uint64_t offset = 0; offset < SIZE + 33;) {
+		struct arena arena = { 0 };
+		struct answer_maildrop_read answer = { 0 };
+		struct ask_maildrop_read ask = {
+			.drop = r->drop, .index = index, .offset = offset, .length = 9000
+		};
+		enum err err = store_maildrop_read(r->f->peer, &ask, &arena, &answer);
+
+		CHECK(err == OK);
+		if (err)
+			break;
+		buf_add(&text, answer.octets.octets);
+		offset += answer.octets.octets.len;
+		arena_drop(&arena);
+	}
+	CHECK(is_right(buf_str(&text), (index + 1) * 4));
+	buf_drop(&text);
+	r->reads++;
+}
+
+static void keep_reading(void *arg) WAITS
+{
+	struct reading *r = arg;
+
+	while (!r->stop)
+		for (uint64_t i = 0; i < MESSAGES / 4; i++)
+			read_one(r, i);
+}
+
+static void under_reads(struct fixture *f) WAITS
+{
+	struct answer_maildrop_open drop = { 0 };
+	struct compact_result result = { 0 };
+	struct reading reading = { .f = f };
+	struct fiber_group group;
+	size_t before;
+
+	fill(f);
+	thin_out(f);
+	before = count_files(f);
+	CHECK(store_maildrop_open(f->peer,
+				  &(struct ask_maildrop_open){ .account = sign_in_as(f, ANNA) },
+				  &drop) == OK);
+	CHECK(drop.count == MESSAGES / 4);
+	reading.drop = drop.drop;
+	group_init(&group);
+	CHECK(fiber_spawn(&group, "reader", keep_reading, &reading, NULL) == OK);
+	CHECK(store_compact(f->store, false, &result) == OK);
+	reading.stop = true;
+	CHECK(group_wait(&group, NEVER) == OK);
+	CHECK(reading.reads > 0);
+	CHECK(before == 5 && result.segments == 4 && result.bodies > 20);
+	CHECK(count_files(f) == 2);
+	CHECK(complaints(f) == 0);
+	CHECK(store_compact(f->store, false, &result) == OK && result.segments == 0);
+	fixture_reopen(f);
+	CHECK(complaints(f) == 0);
+}
+
+static void segments_that_are_mostly_dead_go_while_mail_is_being_read(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = under_reads, .config_text = "segment_size = 1M\n" });
+}
+
+static void damaged(struct fixture *f) WAITS
+{
+	struct compact_result result = { 0 };
+	struct arena arena = { 0 };
+	char path[400];
+	FILE *file;
+
+	fill(f);
+	thin_out(f);
+	snprintf(path, sizeof(path), "%s/bodies/00000001.seg", f->folder);
+	file = fopen(path, "r+");
+	CHECK(fseek(file, SEGMENT_HEADER + 3 * (SIZE + RECORD_HEADER) + 500, SEEK_SET) == 0);
+	CHECK(fputc('?', file) == '?');
+	CHECK(fclose(file) == 0);
+	/* A fresh checksum over damaged octets would hide the damage. */
+	CHECK(store_compact(f->store, true, &result) == OK && result.segments == 3);
+	CHECK(access(path, F_OK) == 0);
+	CHECK(complaints(f) == 1);
+	arena_drop(&arena);
+}
+
+static void a_damaged_body_stays_where_it_is(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = damaged, .config_text = "segment_size = 1M\n" });
+}
+
+static void leftovers(struct fixture *f) WAITS
+{
+	char path[400];
+	FILE *file;
+
+	fill(f);
+	snprintf(path, sizeof(path), "%s/bodies/00000009.seg", f->folder);
+	file = fopen(path, "w"); /* newer than all: might be of a database that was restored */
+	CHECK(file && fclose(file) == 0);
+	fixture_reopen(f);
+	CHECK(access(path, F_OK) == 0);
+	CHECK(complaints(f) == 0);
+	/* And its number is passed over. */
+	fill_more(f, MESSAGES + 1);
+	CHECK(complaints(f) == 1);
+	fixture_reopen(f);
+	CHECK(access(path, F_OK) !=
+	      0); /* older than the newest and unknown: left by a compaction */
+	CHECK(complaints(f) == 0);
+}
+
+static void files_that_no_row_knows_are_not_trusted_and_not_reused(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = leftovers, .config_text = "segment_size = 1M\n" });
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(segments_that_are_mostly_dead_go_while_mail_is_being_read),
+		cmocka_unit_test(a_damaged_body_stays_where_it_is),
+		cmocka_unit_test(files_that_no_row_knows_are_not_trusted_and_not_reused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
