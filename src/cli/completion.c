@@ -9,8 +9,8 @@ static struct str word_of(const struct command *command, unsigned index)
 	size_t blank = str_find(words, ' ');
 
 	if (index == 0)
-		return blank == STR_NONE ? words : str_first(words, blank);
-	return blank == STR_NONE ? (struct str){ 0 } : str_from(words, blank + 1);
+		return str_first(words, blank == STR_NONE ? words.len : blank);
+	return str_from(words, blank == STR_NONE ? words.len : blank + 1);
 }
 
 static bool is_first_of_group(size_t index)

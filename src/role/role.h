@@ -92,10 +92,10 @@ struct role *role_new(const struct role_ops *ops);
 [[nodiscard]] enum err role_wire(struct role *role, enum role_kind other, unsigned index,
 				 struct channel *channel, bool serve);
 /* Owns the listener, also when it fails. Name "control": the control socket. */
-[[nodiscard]] enum err role_listen(struct role *role, struct str name,
-				   struct listener *listener) WAITS;
-[[nodiscard]] enum err role_set_certificate(struct role *role, struct str chain,
-					    struct str key) WAITS;
+[[nodiscard]] enum err role_listen(struct role *role, struct str name, struct listener *listener)
+	WAITS;
+[[nodiscard]] enum err role_set_certificate(struct role *role, struct str chain, struct str key)
+	WAITS;
 [[nodiscard]] enum err role_begin(struct role *role) WAITS;
 [[nodiscard]] enum err role_reload(struct role *role, struct str config) WAITS;
 void role_stop(struct role *role, int64_t grace_ms) WAITS;

@@ -143,7 +143,7 @@ static enum err open_control(struct server *server)
 
 /* ---- from start to stop ---- */
 
-static enum err serve_until_stopped(struct server *server) WAITS
+static void serve_until_stopped(struct server *server) WAITS
 {
 	enum err err = OK;
 
@@ -161,7 +161,6 @@ static enum err serve_until_stopped(struct server *server) WAITS
 		if (server_reload(server, &complaints) != OK)
 			continue; /* it was told on stderr; we go on as we were */
 	}
-	return err;
 }
 
 static void server_fiber(void *arg) WAITS
@@ -182,7 +181,7 @@ static void server_fiber(void *arg) WAITS
 		say("did not start: %s", fault_text());
 		server->status = err == ERR_DENIED ? EX_NOPERM : EX_UNAVAILABLE;
 	} else {
-		err = serve_until_stopped(server);
+		serve_until_stopped(server);
 		notify("STOPPING=1");
 		crew_stop(&server->crew, GRACE_MS);
 	}
