@@ -4,7 +4,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all run check quick asan clang bench fuzz tidy fresh deb install clean help packages packages-check
+.PHONY: all documentation run check quick asan clang bench fuzz tidy fresh deb install clean help packages packages-check
 
 all: packages
 	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -39,6 +39,10 @@ fresh: ## make run and make check on a clean Debian; RELEASE (bookworm), as root
 
 deb: ## the Debian package of what is committed, in build/deb
 	@packaging/build-deb
+
+documentation: all ## make the generated parts of docs/ anew
+	@cmake --build $(BUILD) --target documentation
+	@$(BUILD)/tools/documentation update docs
 
 install: all ## to DESTDIR and PREFIX
 	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)
