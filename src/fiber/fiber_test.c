@@ -176,6 +176,37 @@ static void queue_main(void *arg)
 	assert_int_equal(c->woken, 4);
 }
 
+static void wake_soon(void *arg)
+{
+	waitq_wake_all(arg);
+}
+
+/* The moment of a wait that ended early must not end a later, longer one. */
+static void late_main(void *arg)
+{
+	struct waitq queue;
+	moment begun = now();
+
+	(void)arg;
+	waitq_init(&queue);
+	spawn(NULL, "waker", wake_soon, &queue);
+	assert_int_equal(waitq_wait(&queue, in_ms(20)), OK);
+	assert_int_equal(waitq_wait(&queue, begun + 60'000), ERR_TIMEOUT);
+	assert_true(now() >= begun + 60'000);
+	assert_int_equal(waitq_wait(&queue, in_ms(5)), ERR_TIMEOUT); /* nor delay a shorter one */
+	assert_true(now() < begun + 10'000'000);
+	spawn(NULL, "waker", wake_soon, &queue);
+	assert_int_equal(waitq_wait(&queue, in_ms(10'000)), OK);
+	begun = now();
+	assert_int_equal(waitq_wait(&queue, in_ms(20)), ERR_TIMEOUT);
+	assert_true(now() - begun < 5'000'000);
+}
+
+static void a_deadline_holds_for_its_own_wait(void **state)
+{
+	run_in(world_of_kind(state), late_main, NULL);
+}
+
 static void queues_wake_time_out_and_stop(void **state)
 {
 	struct queue_case c = { 0 };
@@ -340,29 +371,6 @@ static void no_wait_section(void *arg)
 	assert_int_equal(fiber_yield(), OK);
 }
 
-/* How a child of ours ends that runs fn as a fiber. */
-static int end_of_child(struct world *(*make)(void), fiber_fn *fn)
-{
-	int status;
-	pid_t child = fork();
-
-	assert_true(child >= 0);
-	if (child == 0) {
-		struct world *world = make();
-
-		if (!freopen("/dev/null", "w", stderr))
-			_exit(98);
-		signal(SIGSEGV, SIG_DFL);
-		signal(SIGABRT, SIG_DFL);
-		if (world_spawn(world, "child", fn, NULL))
-			_exit(99);
-		world_run(world);
-		_exit(0);
-	}
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return status;
-}
-
 static void waiting_in_a_no_wait_section_is_a_bug(void **state)
 {
 	int status = end_of_child(world_real_new, wait_where_it_is_forbidden);
@@ -513,353 +521,6 @@ static void more_fibers_than_the_limit_are_refused(void **state)
 	run_in(world_of_kind(state), limit_main, NULL);
 }
 
-/* ---- threads and batches ---- */
-
-static void add_one(void *arg)
-{
-	usleep(1000);
-	++*(int *)arg;
-}
-
-static void offload_one(void *arg)
-{
-	int value = 41;
-
-	offload(add_one, &value);
-	assert_int_equal(value, 42);
-	++*(int *)arg;
-}
-
-static void offload_stopped(void *arg)
-{
-	fiber_stop(fiber_self());
-	offload_one(arg); /* the stack is lent out: stopping must not take it away */
-	assert_int_equal(fiber_sleep(NEVER), ERR_STOPPED);
-}
-
-static void offload_main(void *arg)
-{
-	struct fiber_group group;
-
-	group_init(&group);
-	for (int i = 0; i < 50; i++)
-		spawn(&group, "offload", i % 2 ? offload_one : offload_stopped, arg);
-	assert_int_equal(fiber_yield(), OK);
-	group_stop(&group);
-	assert_int_equal(group_wait(&group, NEVER), OK);
-}
-
-static void work_is_offloaded_and_waited_for(void **state)
-{
-	int done = 0;
-
-	run_in(world_of_kind(state), offload_main, &done);
-	assert_int_equal(done, 50);
-}
-
-struct commit {
-	struct batcher *batcher;
-	int batches;
-	int jobs;
-	int largest;
-	int order_broken;
-	int next;
-};
-
-struct commit_job {
-	struct batch_job job;
-	int number;
-	int answer;
-};
-
-static void commit_all(void *context, struct list *jobs)
-{
-	struct commit *commit = context;
-	int count = 0;
-
-	LIST_EACH (link, jobs) {
-		struct commit_job *job = CONTAINER_OF(link, struct commit_job, job.link);
-
-		commit->order_broken += job->number != commit->next++;
-		job->answer = job->number * 2;
-		count++;
-	}
-	usleep(2000);
-	commit->batches++;
-	commit->jobs += count;
-	if (count > commit->largest)
-		commit->largest = count;
-}
-
-static int next_number;
-
-static void commit_often(void *arg)
-{
-	struct commit *commit = arg;
-
-	for (int i = 0; i < 10; i++) {
-		struct commit_job job = { .number = next_number++ };
-
-		batcher_run(commit->batcher, &job.job);
-		assert_true(job.job.done);
-		assert_int_equal(job.answer, job.number * 2);
-	}
-}
-
-static void batcher_main(void *arg)
-{
-	struct commit *commit = arg;
-	struct fiber_group group;
-
-	next_number = 0;
-	commit->batcher = batcher_new(commit_all, commit, 5000);
-	group_init(&group);
-	for (int i = 0; i < 30; i++)
-		spawn(&group, "committer", commit_often, commit);
-	assert_int_equal(fiber_yield(), OK);
-	group_stop(&group); /* not interruptible: all are answered */
-	assert_int_equal(group_wait(&group, NEVER), OK);
-	batcher_drop(&commit->batcher);
-	assert_null(commit->batcher);
-	batcher_drop(&commit->batcher);
-}
-
-static void a_batcher_gathers_all_who_are_ready(void **state)
-{
-	struct commit commit = { 0 };
-
-	run_in(world_of_kind(state), batcher_main, &commit);
-	assert_int_equal(commit.jobs, 300);
-	assert_int_equal(commit.order_broken, 0);
-	assert_int_equal(commit.largest, 30);
-	assert_int_equal(commit.batches, 10);
-}
-
-static void commit_one(void *arg)
-{
-	struct commit *commit = arg;
-	struct commit_job job = { .number = next_number++ };
-
-	batcher_run(commit->batcher, &job.job);
-	assert_int_equal(job.answer, job.number * 2);
-}
-
-/* The batcher goes while its thread still works: what it has is finished and answered. */
-static void early_drop_main(void *arg)
-{
-	struct commit *commit = arg;
-	struct fiber_group group;
-
-	next_number = 0;
-	commit->batcher = batcher_new(commit_all, commit, 5000);
-	group_init(&group);
-	for (int i = 0; i < 3; i++)
-		spawn(&group, "committer", commit_one, commit);
-	assert_int_equal(fiber_sleep(now()), OK);
-	batcher_drop(&commit->batcher);
-	assert_int_equal(group_wait(&group, NEVER), OK);
-}
-
-static void dropping_a_batcher_finishes_what_it_has(void **state)
-{
-	struct commit commit = { 0 };
-
-	run_in(world_of_kind(state), early_drop_main, &commit);
-	assert_int_equal(commit.jobs, 3);
-}
-
-/* ---- looking inside ---- */
-
-static void look_at_fiber(void *context, const struct fiber_info *info)
-{
-	int *seen = context;
-
-	assert_int_equal(info->stack_used, 0); /* not painted */
-	if (strcmp(info->name, "sleeper") != 0)
-		return;
-	assert_string_equal(info->waits_for, "sleep");
-	assert_true(info->since_us >= 4000);
-	++*seen;
-}
-
-static void described(void *arg)
-{
-	(void)arg;
-	fiber_describe("peer 192.0.2.%d, a text that is much longer than what is kept of it %d", 7,
-		       1);
-	(void)fiber_sleep(NEVER);
-}
-
-static void look_at_description(void *context, const struct fiber_info *info)
-{
-	int *seen = context;
-
-	if (strcmp(info->name, "described") != 0)
-		return;
-	assert_int_equal(strlen(info->description), 63);
-	assert_memory_equal(info->description, "peer 192.0.2.7, ", 16);
-	++*seen;
-}
-
-static void inside_main(void *arg)
-{
-	struct fiber_group group;
-	int seen = 0;
-
-	(void)arg;
-	group_init(&group);
-	spawn(&group, "sleeper", sleep_for_ever, NULL);
-	spawn(&group, "sleeper", sleep_for_ever, NULL);
-	spawn(&group, "described", described, NULL);
-	assert_int_equal(fiber_sleep(in_ms(5)), OK);
-	world_each_fiber(world_here(), look_at_fiber, &seen);
-	world_each_fiber(world_here(), look_at_description, &seen);
-	assert_int_equal(seen, 3);
-	group_stop(&group);
-	assert_int_equal(group_wait(&group, NEVER), OK);
-}
-
-static void a_dump_shows_what_each_fiber_waits_for(void **state)
-{
-	run_in(world_of_kind(state), inside_main, NULL);
-}
-
-struct counting_hook {
-	struct idle_hook hook;
-	struct waitq *queue;
-	int count;
-};
-
-static void count_idle(struct idle_hook *hook)
-{
-	struct counting_hook *counting = CONTAINER_OF(hook, struct counting_hook, hook);
-
-	counting->count++;
-	waitq_wake_all(counting->queue); /* a hook may make fibers ready */
-}
-
-static void hook_main(void *arg)
-{
-	struct waitq queue;
-	struct counting_hook counting = { .hook.run = count_idle, .queue = &queue };
-
-	(void)arg;
-	waitq_init(&queue);
-	world_add_idle_hook(world_here(), &counting.hook);
-	assert_int_equal(waitq_wait(&queue, in_ms(10'000)), OK);
-	assert_int_equal(counting.count, 1);
-	world_remove_idle_hook(&counting.hook);
-	assert_int_equal(waitq_wait(&queue, in_ms(1)), ERR_TIMEOUT);
-	assert_int_equal(counting.count, 1);
-}
-
-static void idle_hooks_run_before_the_world_sleeps(void **state)
-{
-	run_in(world_of_kind(state), hook_main, NULL);
-}
-
-static int64_t told_us;
-
-static void note_long_slice(const char *name, int64_t us)
-{
-	assert_string_equal(name, "test");
-	told_us = us;
-}
-
-static void hog(void *arg)
-{
-	moment begun = now();
-
-	(void)arg;
-	while (now() - begun < 60'000)
-		;
-	/* A deadline set after a long slice counts from then, not from its beginning. */
-	assert_true(in_ms(0) - begun >= 60'000);
-	assert_int_equal(fiber_yield(), OK);
-}
-
-static void the_watchdog_tells_of_long_slices(void **state)
-{
-	struct world *world = world_of_kind(state);
-
-	told_us = 0;
-	world_on_long_slice(world, note_long_slice);
-	run_in(world, hog, NULL);
-	assert_true(told_us >= 60'000);
-}
-
-static void never_give_way(void *arg)
-{
-	(void)arg;
-	fiber_describe("spins");
-	while (fiber_self())
-		;
-}
-
-/* Such a fiber never comes back to the loop; only the thread beside it can tell. */
-static void the_watchdog_tells_of_a_fiber_that_never_gives_way(void **state)
-{
-	char text[200] = { 0 };
-	size_t len = 0;
-	int fds[2];
-	pid_t child;
-
-	(void)state;
-	assert_int_equal(pipe(fds), 0);
-	child = fork();
-	assert_true(child >= 0);
-	if (child == 0) {
-		struct world *world = world_real_new();
-
-		dup2(fds[1], STDERR_FILENO);
-		alarm(60);
-		if (world_spawn(world, "spinner", never_give_way, NULL))
-			_exit(99);
-		world_run(world);
-		_exit(0);
-	}
-	close(fds[1]);
-	while (len < sizeof(text) - 1 && !strchr(text, '\n')) {
-		ssize_t got = read(fds[0], text + len, sizeof(text) - 1 - len);
-
-		assert_true(got > 0);
-		len += (size_t)got;
-	}
-	assert_non_null(strstr(text, "fiber 'spinner' has not given way"));
-	kill(child, SIGKILL);
-	assert_int_equal(waitpid(child, NULL, 0), child);
-	close(fds[0]);
-}
-
-static void all_wait(void *arg)
-{
-	(void)arg;
-	(void)fiber_sleep(NEVER);
-}
-
-static struct world *sim_one(void)
-{
-	return world_sim_new(1);
-}
-
-static void a_simulated_world_that_cannot_go_on_says_so(void **state)
-{
-	int status = end_of_child(sim_one, all_wait);
-
-	(void)state;
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-}
-
-static void kinds_main(void *arg)
-{
-	assert_int_equal(world_is_simulated(world_here()), *(enum kind *)arg == SIMULATED);
-}
-
-static void a_world_knows_its_kind(void **state)
-{
-	run_in(world_of_kind(state), kinds_main, *state);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -868,6 +529,7 @@ int main(void)
 		BOTH(time_passes_and_saturates),
 		BOTH(chance_and_ids_do_not_repeat),
 		BOTH(queues_wake_time_out_and_stop),
+		BOTH(a_deadline_holds_for_its_own_wait),
 		BOTH(semaphores_are_fair_and_count),
 		BOTH(stopping_unwinds_by_ordinary_returns),
 		BOTH(dropping_a_world_unwinds_its_fibers),
@@ -877,15 +539,6 @@ int main(void)
 		BOTH(painted_stacks_tell_how_deep_they_went),
 		BOTH(ten_thousand_fibers_run),
 		IN_REAL(more_fibers_than_the_limit_are_refused),
-		BOTH(work_is_offloaded_and_waited_for),
-		BOTH(a_batcher_gathers_all_who_are_ready),
-		BOTH(dropping_a_batcher_finishes_what_it_has),
-		BOTH(a_dump_shows_what_each_fiber_waits_for),
-		BOTH(idle_hooks_run_before_the_world_sleeps),
-		IN_REAL(the_watchdog_tells_of_long_slices),
-		IN_REAL(the_watchdog_tells_of_a_fiber_that_never_gives_way),
-		IN_SIMULATED(a_simulated_world_that_cannot_go_on_says_so),
-		BOTH(a_world_knows_its_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,11 @@
 #include "fiber/fiber.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -45,4 +49,27 @@ static inline void run_in(struct world *world, fiber_fn *fn, void *arg)
 static inline void spawn(struct fiber_group *group, const char *name, fiber_fn *fn, void *arg)
 {
 	assert_int_equal(fiber_spawn(group, name, fn, arg, NULL), OK);
+}
+
+/* How a child of ours ends that runs fn as a fiber. */
+static inline int end_of_child(struct world *(*make)(void), fiber_fn *fn)
+{
+	int status;
+	pid_t child = fork();
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct world *world = make();
+
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(98);
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGABRT, SIG_DFL);
+		if (world_spawn(world, "child", fn, NULL))
+			_exit(99);
+		world_run(world);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	return status;
 }
