@@ -259,6 +259,24 @@ static void too_many_in_all(struct scene *scene) WAITS
 		conn_drop(&in[i]);
 }
 
+/* Nine tenths in use: the silent have to make room soon. */
+static void under_stress(struct scene *scene) WAITS
+{
+	struct conn *in[9];
+	moment start = now();
+
+	for (size_t i = 0; i < COUNT_OF(in); i++) {
+		in[i] = dial(scene);
+		must(hears(in[i], "220 "));
+		says(in[i], "NOOP\r\n"); /* what waits already keeps its patience */
+		must(hears(in[i], "250 "));
+	}
+	must(hears(in[8], "421 4.4.2 "));
+	must(now() - start < 10'000'000);
+	for (size_t i = 0; i < COUNT_OF(in); i++)
+		conn_drop(&in[i]);
+}
+
 static void not_welcome(struct scene *scene) WAITS
 {
 	struct conn *conn = dial(scene);
@@ -387,6 +405,7 @@ static void stopping(struct scene *scene) WAITS
 	X(mail_comes_in, NULL, NULL)                                                               \
 	X(too_many, EXEMPT_NONE "connections_per_address = 2\n", NULL)                             \
 	X(too_many_in_all, "connections_max = 10\n", NULL)                                         \
+	X(under_stress, "connections_max = 10\nsession_stress_idle = 1s\n", NULL)                  \
 	X(not_welcome, "networks_deny = \"!127.0.0.9, 127.0.0.0/8, 198.18.0.0/15\"\n", NULL)       \
 	X(behind_a_proxy, NULL,                                                                    \
 	  "proxies = \"127.0.0.0/8, 198.18.0.0/15\"\nnetworks_deny = \"203.0.113.7\"\n")           \

@@ -252,6 +252,7 @@ enum err smtp_run_auth(struct smtp_session *s, const struct smtp_command *comman
 	struct exchange exchange = { .mechanism = command->mechanism, .began = now() };
 	struct smtp_reply refused = auth_rule(s, command);
 	struct str initial = S("");
+	enum err err;
 
 	if (!refused.code && command->has_initial &&
 	    !base64_take(&s->arena, command->initial, &initial))
@@ -260,8 +261,9 @@ enum err smtp_run_auth(struct smtp_session *s, const struct smtp_command *comman
 		s->masks_lines = true;
 		return smtp_say(s, refused);
 	}
-	if (start(s, &exchange, command, initial) != OK) {
-		smtp_trace_trouble(s, ERR_GONE, "signing in");
+	err = start(s, &exchange, command, initial);
+	if (err) {
+		smtp_trace_trouble(s, err, "signing in");
 		return unavailable(s, &exchange);
 	}
 	return run_exchange(s, &exchange);

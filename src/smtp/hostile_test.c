@@ -407,6 +407,17 @@ static void a_message_of_many_megabytes_goes_through(void **state)
 	stage_done(&stage);
 }
 
+/* A peer that does not read holds 64 KiB of ours at most, and not for ever. */
+static void who_never_reads_is_closed_in_its_time(void **state)
+{
+	struct stage stage = { .options = "session_idle = 60s\ncommands_idle_max = 100000\n" };
+
+	(void)state;
+	play(&stage, HELLO "FILL 30000 NOOP xxxxxxxxxxxx\\r\\n\nFLUSH\nIDLE 200000\n");
+	assert_true(stage_traced(&stage, "\"reason\":\"timeout\""));
+	stage_done(&stage);
+}
+
 /* ---- F: slowness and cuts ---- */
 
 static void silence_ends_in_421(void **state)
@@ -604,6 +615,7 @@ int main(void)
 		cmocka_unit_test(too_much_data_is_read_on_to_its_end_and_refused),
 		cmocka_unit_test(data_that_never_ends_is_cut_off),
 		cmocka_unit_test(a_message_of_many_megabytes_goes_through),
+		cmocka_unit_test(who_never_reads_is_closed_in_its_time),
 		cmocka_unit_test(silence_ends_in_421),
 		cmocka_unit_test(a_trickle_of_octets_is_silence_too),
 		cmocka_unit_test(slow_data_is_cut_off_after_its_grace),

@@ -12,6 +12,8 @@ moment smtp_patience(const struct smtp_session *s)
 {
 	bool is_stressed = s->service->is_stressed && *s->service->is_stressed;
 
+	if (s->is_hurried)
+		return now();
 	return in_ms(is_stressed ? s->config->session_stress_idle : s->config->session_idle);
 }
 

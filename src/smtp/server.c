@@ -2,7 +2,7 @@
 /* One session from greeting to close. */
 #include "smtp/session.h"
 
-enum { LINGER_MS = 2000, LINGER_OCTETS = 1 << 20, LONG_LINES_MAX = 3 };
+enum { FLUSH_MS = 30'000, LINGER_MS = 2000, LINGER_OCTETS = 1 << 20, LONG_LINES_MAX = 3 };
 
 /* ---- the beginning ---- */
 
@@ -94,20 +94,22 @@ static void trace_command(struct smtp_session *s, const struct smtp_command *com
 			  struct str line)
 {
 	bool is_response = s->masks_lines && command->verb == SMTP_UNKNOWN;
-	bool has_secret = command->verb == SMTP_AUTH && command->has_initial;
+	bool is_auth = command->verb == SMTP_AUTH && command->argument.len > 0;
+	bool has_secret = is_response || (is_auth && command->has_initial);
 
 	if (command->verb != SMTP_UNKNOWN && command->verb != SMTP_AUTH)
 		s->masks_lines = false;
 	if (!s->service->trace)
 		return;
-	if (has_secret)
-		line = str_print(&s->arena, "AUTH %.*s ****", STR_ARGS(command->mechanism));
-	/* AUTH that is not well formed may hold a secret anywhere. */
-	else if (command->verb == SMTP_AUTH && str_find(command->argument, ' ') != STR_NONE)
-		line = S("AUTH ****");
-	else if (is_response)
+	if (is_response)
 		line = S("****");
-	has_secret = has_secret || is_response;
+	else if (has_secret)
+		line = str_print(&s->arena, "AUTH %.*s ****", STR_ARGS(command->mechanism));
+	else if (is_auth && command->mechanism.len == 0) {
+		/* Not well formed: it may hold a secret anywhere. */
+		line = S("AUTH ****");
+		has_secret = true;
+	}
 	TRACE(s->service->trace, s->id, smtp_trace_flags(s) | (has_secret ? TRACE_MASKED : 0),
 	      command, .verb = str_of(smtp_verb_name(command->verb)), .line = line);
 }
@@ -329,14 +331,15 @@ static void trace_close(struct smtp_session *s)
 
 static void finish(struct smtp_session *s, enum err err) WAITS
 {
-	bool was_said = s->is_over;
+	bool is_gone = !s->is_over && (err == ERR_CLOSED || err == ERR_RESET);
 
-	if (err && !was_said)
+	/* Who let a deadline pass is given no second one. */
+	s->is_hurried = err != OK && !s->is_over && err != ERR_CLOSED;
+	if (err && !s->is_over)
 		say_farewell(s, err);
 	if (!s->reason)
 		s->reason = reason_of(err);
-	if (err != ERR_RESET && conn_flush(s->conn, err ? now() : smtp_patience(s)) == OK &&
-	    err != ERR_CLOSED) {
+	if (conn_flush(s->conn, sooner(smtp_patience(s), in_ms(FLUSH_MS))) == OK && !is_gone) {
 		conn_shut(s->conn);
 		linger(s);
 	}

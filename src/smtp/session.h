@@ -53,6 +53,7 @@ struct smtp_session {
 	bool is_exempt;   /* connections_exempt: no delays, no blame */
 	bool masks_lines; /* a sign-in was refused at once: its responses may come as if they were commands */
 	bool is_over;
+	bool is_hurried; /* it ends; nobody is waited for any more */
 	struct buf hello;
 	struct buf account; /* address of who signed in */
 	uint64_t account_handle;

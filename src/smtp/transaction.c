@@ -2,7 +2,8 @@
 /* MAIL, RCPT, VRFY, EXPN: whose mail, for whom, and may it be. */
 #include "smtp/session.h"
 
-enum { ASK_MS = 10'000, ROOM_MS = 1000 };
+/* An address that guessed so many times the limit of a session is as if it went on guessing. */
+enum { ASK_MS = 10'000, ROOM_MS = 1000, BLAMED_FACTOR = 10 };
 
 void smtp_forget(struct smtp_session *s)
 {
@@ -155,6 +156,16 @@ static enum err later(struct smtp_session *s) WAITS
 	return err ? err : smtp_say_name(s, SMTP_REPLY_recipients_later);
 }
 
+/* This session's guesses, and those that its address is remembered for. */
+static bool is_guessing(const struct smtp_session *s)
+{
+	uint64_t max = s->config->unknown_recipients_max;
+
+	return s->unknown >= max ||
+	       (s->service->caps &&
+		caps_blamed(s->service->caps, conn_peer(s->conn)) >= BLAMED_FACTOR * max);
+}
+
 static void note_unknown(struct smtp_session *s)
 {
 	s->unknown++;
@@ -173,7 +184,7 @@ enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *comman
 		smtp_trace_policy(s, "recipients_max", "defer", recipient);
 		return smtp_say_name(s, SMTP_REPLY_too_many_recipients); /* rfc5321 4.5.3.1.10 */
 	}
-	if (s->unknown >= s->config->unknown_recipients_max)
+	if (is_guessing(s))
 		return later(s);
 	reply = ask_recipient(s, recipient, &verdict, &why);
 	if (verdict == RECIPIENT_UNKNOWN)
