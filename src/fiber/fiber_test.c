@@ -268,6 +268,45 @@ static void semaphores_are_fair_and_count(void **state)
 	run_in(world_of_kind(state), semaphore_main, &c);
 }
 
+struct through_case {
+	struct waitq queue;
+	bool returned;
+};
+
+static void wait_through(void *arg)
+{
+	struct through_case *c = arg;
+
+	assert_int_equal(waitq_wait_through(&c->queue, in_ms(5)), ERR_TIMEOUT);
+	assert_int_equal(waitq_wait_through(&c->queue, NEVER), OK);
+	c->returned = true;
+	assert_int_equal(waitq_wait(&c->queue, NEVER), ERR_STOPPED);
+}
+
+static void through_main(void *arg)
+{
+	struct through_case c = { 0 };
+	struct fiber_group group;
+
+	(void)arg;
+	waitq_init(&c.queue);
+	group_init(&group);
+	group_stop(&group); /* born stopped, and waits all the same */
+	spawn(&group, "waiter", wait_through, &c);
+	assert_int_equal(fiber_sleep(in_ms(20)), OK);
+	group_stop(&group);
+	assert_int_equal(fiber_sleep(in_ms(5)), OK);
+	assert_false(c.returned);
+	waitq_wake_one(&c.queue);
+	assert_int_equal(group_wait(&group, in_ms(5000)), OK);
+	assert_true(c.returned);
+}
+
+static void a_wait_through_outlasts_a_stop(void **state)
+{
+	run_in(world_of_kind(state), through_main, NULL);
+}
+
 /* ---- stopping ---- */
 
 static int cleaned;
@@ -530,6 +569,7 @@ int main(void)
 		BOTH(chance_and_ids_do_not_repeat),
 		BOTH(queues_wake_time_out_and_stop),
 		BOTH(a_deadline_holds_for_its_own_wait),
+		BOTH(a_wait_through_outlasts_a_stop),
 		BOTH(semaphores_are_fair_and_count),
 		BOTH(stopping_unwinds_by_ordinary_returns),
 		BOTH(dropping_a_world_unwinds_its_fibers),

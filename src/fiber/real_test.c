@@ -144,6 +144,10 @@ static void of_fd_main(void *arg)
 	assert_int_equal(listener_accept(listener, in_ms(5), &stream), ERR_TIMEOUT);
 	assert_int_equal(stream_connect(&at, in_ms(1000), &stream), OK);
 	stream_drop(&stream);
+	assert_int_equal(listener_accept(listener, in_ms(1000), &stream), OK);
+	stream_drop(&stream);
+	assert_int_equal(shutdown(fd, SHUT_RDWR), 0); /* as who shares it may */
+	assert_int_equal(listener_accept(listener, in_ms(1000), &stream), ERR_CLOSED);
 	listener_drop(&listener);
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
