@@ -5,11 +5,14 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
 # Of gcc's own, which clang-tidy's front end does not have.
 NOT_FOR_CLANG = ("-ftrivial-auto-var-init=zero", "-Werror", "-fstack-clash-protection")
+# Told to the analyzer in every file but the one that defines what the hints are about.
+HINTS, HINTS_OF = "tools/tidylib/analyzer.h", "src/base/err.c"
 CPPCHECK = ["cppcheck", "--quiet", "--enable=warning,performance,portability", "--inline-suppr", "--std=c11",
             "--language=c", "--max-ctu-depth=4", "--suppressions-list=tools/tidylib/cppcheck.txt",
             "--template={file}:{line}: cppcheck-{id}: {message}", "-Isrc", "-D_GNU_SOURCE", "-D__linux__"]
@@ -73,7 +76,7 @@ def compile_commands(root):
     found = {}
     for entry in json.loads(database.read_text()):
         path = os.path.relpath(os.path.join(entry["directory"], entry["file"]), root)
-        found[path] = entry.get("command", "").split() or entry["arguments"]
+        found[path] = shlex.split(entry.get("command", "")) or entry["arguments"]
     return found
 
 
@@ -89,6 +92,8 @@ def run_format(root, path):
 def run_clang_tidy(root, path, command):
     flags = [word for word in command[1:-1] if word not in NOT_FOR_CLANG and not word.endswith((".o", ".c"))]
     flags = [word for word in flags if word not in ("-o", "-c")]
+    if path != HINTS_OF:
+        flags += ["-include", HINTS]
     done = subprocess.run(["clang-tidy", "--quiet", path, "--", *flags, "-Wno-everything"], cwd=root,
                           capture_output=True, text=True, check=False)
     found = []
@@ -109,7 +114,7 @@ def jobs(root, tree, wanted):
     """(key, function, arguments) of all there is to run. Tests are formatted, and no more."""
     contents, commands = Contents(tree), compile_commands(root)
     style = (root / ".clang-format").read_text()
-    checks = (root / ".clang-tidy").read_text() + version("clang-tidy")
+    checks = (root / ".clang-tidy").read_text() + (root / HINTS).read_text() + version("clang-tidy")
     suppressed = (root / "tools/tidylib/cppcheck.txt").read_text() + version("cppcheck")
     formatter = version("clang-format")
     for source in tree.code:
