@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
-#include <wchar.h>
 
 enum { COLUMNS_MAX = 24, CELL_MAX = 600 };
 
@@ -28,8 +28,24 @@ unsigned terminal_width(void)
 	return 100;
 }
 
+/* Microseconds that are so many are no span: they count from 1970, and people read a date. */
+enum { WALL_SECONDS_LEAST = 1000000000 };
+
+static void add_integer(struct buf *out, const char *name, json_int_t value)
+{
+	time_t seconds = (time_t)(value / 1000000);
+	struct tm tm;
+	char text[40];
+
+	if (str_ends_nocase(str_of(name), S("_us")) && seconds >= WALL_SECONDS_LEAST &&
+	    gmtime_r(&seconds, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) > 0)
+		buf_add_c(out, text);
+	else
+		buf_print(out, "%lld", (long long)value);
+}
+
 /* What the server says is shown, never obeyed: no control character reaches the terminal. */
-static struct str cell_text(const json_t *value, struct buf *out)
+static struct str cell_text(const char *name, const json_t *value, struct buf *out)
 {
 	buf_reset(out);
 	switch (value ? json_typeof(value) : JSON_NULL) {
@@ -38,7 +54,7 @@ static struct str cell_text(const json_t *value, struct buf *out)
 			   (struct str){ json_string_value(value), json_string_length(value) });
 		break;
 	case JSON_INTEGER:
-		buf_print(out, "%lld", (long long)json_integer_value(value));
+		add_integer(out, name, json_integer_value(value));
 		break;
 	case JSON_REAL:
 		buf_print(out, "%.3f", json_real_value(value));
@@ -98,7 +114,7 @@ static void measure(const json_t *rows, struct column *columns, size_t count)
 		for (size_t c = 0; c < count; c++) {
 			const json_t *value =
 				json_object_get(json_array_get(rows, i), columns[c].name);
-			size_t width = text_width(cell_text(value, &cell));
+			size_t width = text_width(cell_text(columns[c].name, value, &cell));
 
 			if (width > columns[c].width)
 				columns[c].width = width;
@@ -151,7 +167,8 @@ void print_table(const json_t *rows)
 			const json_t *value =
 				json_object_get(json_array_get(rows, i), columns[c].name);
 
-			print_cell(&columns[c], cell_text(value, &cell), c + 1 == count);
+			print_cell(&columns[c], cell_text(columns[c].name, value, &cell),
+				   c + 1 == count);
 		}
 	}
 }

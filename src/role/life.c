@@ -96,6 +96,7 @@ static enum err serve_channel(struct role *role, enum role_kind other, unsigned 
 enum err role_wire(struct role *role, enum role_kind other, unsigned index, struct channel *channel,
 		   bool serve)
 {
+	const enum role_kind self = role->kind;
 	struct link **link = other == ROLE_FILTER  ? &role->filter
 			     : other == ROLE_STORE ? &role->store
 						   : NULL;
@@ -111,10 +112,10 @@ enum err role_wire(struct role *role, enum role_kind other, unsigned index, stru
 	if (serve || !link) {
 		channel_drop(&channel);
 		return fault(ERR_UNSUPPORTED, "%s has nothing to do with %s on this side",
-			     role_kind_name(role->kind), role_kind_name(other));
+			     role_kind_name(self), role_kind_name(other));
 	}
 	if (!*link)
-		*link = link_new(role->kind, other);
+		*link = link_new(self, other);
 	return link_attach(*link, index, channel);
 }
 

@@ -280,16 +280,20 @@ static void free_member(struct member *member)
 	free(member->control);
 }
 
+void crew_cut_starts(struct crew *crew)
+{
+	for (size_t i = 0; i < crew->count; i++) {
+		if (!crew->members[i].up && crew->members[i].pid > 0)
+			kill(crew->members[i].pid, SIGKILL);
+	}
+}
+
 void crew_stop(struct crew *crew, int64_t grace_ms) WAITS
 {
 	crew->stopping = true;
 	crew->ready = false;
 	group_stop(&crew->watchers);
-	/* A start under way is cut short: its calls end with the process. */
-	for (size_t i = 0; i < crew->count; i++) {
-		if (!crew->members[i].up && crew->members[i].pid > 0)
-			kill(crew->members[i].pid, SIGKILL);
-	}
+	crew_cut_starts(crew);
 	wait_through(&crew->watchers);
 	crew_close_listeners(crew, NULL);
 	stop_kinds(crew, FROM_GATES, grace_ms);

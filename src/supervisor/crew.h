@@ -71,6 +71,8 @@ struct crew {
 [[nodiscard]] enum err crew_reload(struct crew *crew, struct config *fresh, struct buf *complaints)
 	WAITS;
 void crew_stop(struct crew *crew, int64_t grace_ms) WAITS;
+/* Starts under way fail at once: their processes are killed, and calls end with the process. */
+void crew_cut_starts(struct crew *crew);
 struct member *crew_member(struct crew *crew, enum role_kind kind, unsigned index);
 
 /* ---- openings (openings.c) ---- */

@@ -195,8 +195,12 @@ enum err member_wait_end(struct member *member, moment deadline) WAITS
 	if (err)
 		return err;
 	info.si_pid = 0;
-	if (waitid(P_PID, (id_t)member->pid, &info, WEXITED | (member->ended ? WNOHANG : 0)) != 0 ||
-	    info.si_pid == 0)
+	if (waitid(P_PID, (id_t)member->pid, &info, WEXITED | (member->ended ? WNOHANG : 0)) != 0) {
+		snprintf(member->last_end, sizeof member->last_end, "gone");
+		member->pid = 0;
+		return OK;
+	}
+	if (info.si_pid == 0)
 		return ERR_AGAIN;
 	if (info.si_code == CLD_EXITED)
 		snprintf(member->last_end, sizeof member->last_end, "exit status %d",

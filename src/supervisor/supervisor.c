@@ -72,6 +72,8 @@ static void take_signals(struct server *server, int fd)
 		else
 			server->stop_asked = true;
 	}
+	if (server->stop_asked && !server->crew.ready)
+		crew_cut_starts(&server->crew); /* a store that recovers would take its time */
 	waitq_wake_all(&server->asked);
 }
 
@@ -177,7 +179,9 @@ static void server_fiber(void *arg) WAITS
 		err = open_control(server);
 	if (!err)
 		err = crew_start(&server->crew, config);
-	if (err) {
+	if (err && server->stop_asked) {
+		say("stopped before it had started");
+	} else if (err) {
 		say("did not start: %s", fault_text());
 		server->status = err == ERR_DENIED ? EX_NOPERM : EX_UNAVAILABLE;
 	} else {
