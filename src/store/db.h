@@ -62,6 +62,8 @@ static inline struct db_value db_octets(struct str octets)
 	return (struct db_value){ .kind = DB_OCTETS, .octets = octets };
 }
 
+/* Before the sandbox: the engine sets itself up. */
+void db_prepare(void);
 [[nodiscard]] enum err db_open(const struct db_options *options, struct db **out);
 void db_close(struct db **db);
 

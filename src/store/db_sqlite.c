@@ -7,9 +7,11 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct db {
 	sqlite3 *handle;
@@ -130,6 +132,11 @@ static enum err prepare_connection(struct db *db, const struct db_options *optio
 	return err;
 }
 
+void db_prepare(void)
+{
+	(void)sqlite3_initialize();
+}
+
 enum err db_open(const struct db_options *options, struct db **out)
 {
 	int flags = options->read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
@@ -140,8 +147,14 @@ enum err db_open(const struct db_options *options, struct db **out)
 
 	if (snprintf(path, sizeof(path), "%s/glasspost.db", options->folder) >= (int)sizeof(path))
 		return fault(ERR_LIMIT, "the name of the data directory is too long");
-	if (options->create)
-		flags |= SQLITE_OPEN_CREATE;
+	if (options->create && !options->read_only) {
+		/* SQLite would let everybody read it; log and index take the mode from here. */
+		int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+		if (fd < 0)
+			return fault_errno("make %s", path);
+		close(fd);
+	}
 	db = calloc(1, sizeof(*db));
 	must(db);
 	code = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, options->io->vfs);

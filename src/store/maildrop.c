@@ -410,7 +410,8 @@ enum err store_maildrop_read(struct peer *peer, const struct ask_maildrop_read *
 	}
 	handle_give(&drop->handle);
 	if (err == ERR_CORRUPT)
-		store_trouble(peer->store, err, "restore it from a backup; `glasspost check`");
+		store_trouble(peer->store, err,
+			      "restore it from a backup; `glasspost store check --deep`");
 	return err;
 }
 

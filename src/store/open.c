@@ -165,8 +165,8 @@ static enum err resume_segments(struct store *store)
 	}
 	err = body_files_resume(store->writer.segments, newest, end);
 	if (err == ERR_CORRUPT) {
-		/* Mail goes on in a new file; `glasspost check` tells which bodies are lost. */
-		store_trouble(store, err, "run `glasspost check`");
+		/* Mail goes on in a new file; `glasspost store check --deep` tells which bodies are lost. */
+		store_trouble(store, err, "run `glasspost store check --deep`");
 		err = body_files_resume(store->writer.segments, newest, UINT64_MAX);
 	}
 	return err;

@@ -250,7 +250,7 @@ static enum err resolve_step(struct resolving *r, size_t at)
 
 	if (err)
 		return err;
-	if (!ours && !r->policy->any_domain) {
+	if (!ours && (!r->policy->any_domain || !address_domain(key).len)) {
 		verdict(r, at ? RECIPIENT_UNKNOWN : RECIPIENT_NOT_OURS,
 			at ? S("a target of the alias is at a domain that is not ours")
 			   : S("not one of our domains"));

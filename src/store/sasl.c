@@ -195,6 +195,11 @@ static int on_property(Gsasl *gsasl, Gsasl_session *session, Gsasl_property whic
 	return give_key(x, session, which);
 }
 
+void sasl_attach(struct Gsasl *gsasl)
+{
+	gsasl_callback_set(gsasl, on_property);
+}
+
 /* ---- one step ---- */
 
 struct stepping {
@@ -350,7 +355,6 @@ static enum err exchange_new(struct peer *peer, const struct ask_sasl_start *ask
 		x->channel_base64 = str_dup(&x->arena, buf_str(&text));
 	}
 	buf_drop(&text);
-	gsasl_callback_set(gsasl, on_property);
 	if (gsasl_server_start(gsasl, x->mechanism, &x->session) != GSASL_OK)
 		err = fault(ERR_UNSUPPORTED, "GNU SASL has no %s", x->mechanism);
 	else

@@ -15,6 +15,8 @@
 #include "store/password.h"
 #include "store/peer.h"
 
+/* Before the sandbox: GNU SASL and OpenSSL load what they need. */
+void sign_in_prepare(void);
 [[nodiscard]] enum err sign_in_init(struct store *store);
 void sign_in_drop(struct store *store);
 
@@ -65,3 +67,5 @@ void sign_in_refuse(const struct login_try *try, struct sign_in_result *out);
 /* The key that kept secrets are encrypted with. */
 void secret_key(const struct store *store, unsigned char out[CIPHER_KEY]);
 struct Gsasl *sign_in_gsasl(struct store *store);
+/* Once: this library context asks us for what it needs to know. */
+void sasl_attach(struct Gsasl *gsasl);

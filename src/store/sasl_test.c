@@ -171,6 +171,8 @@ static void each_mechanism_lets_in_who_knows_the_password_and_nobody_else(void *
 {
 	(void)state;
 	fixture_run(&(struct fixture){ .body = mechanisms, .config_text = "keep_secrets = yes\n" });
+	fixture_run(&(struct fixture){
+		.body = mechanisms, .config_text = "keep_secrets = yes\n", .simulated = true });
 }
 
 static void bound(struct fixture *f) WAITS

@@ -258,7 +258,7 @@ static enum err begin_segment(struct body_files *segments)
 {
 	struct segment_head head = { segments->newest + 1, segments->store };
 	unsigned char octets[SEGMENT_HEADER];
-	struct iovec piece = piece_of(octets, sizeof(octets));
+	struct iovec piece;
 	char name[SEGMENT_NAME];
 	int fd;
 
@@ -268,6 +268,7 @@ static enum err begin_segment(struct body_files *segments)
 		return fault_errno("make body file %s", name);
 	segments->newest = head.number;
 	segment_head_print(&head, octets);
+	piece = piece_of(octets, sizeof(octets));
 	if (segments->io->pwritev(fd, &piece, 1, 0) != SEGMENT_HEADER) {
 		enum err err = fault_errno("write body file %s", name);
 

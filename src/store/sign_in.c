@@ -33,6 +33,25 @@ struct failure {
 	moment at;
 };
 
+void sign_in_prepare(void)
+{
+	static const unsigned char key[CIPHER_KEY];
+	struct arena arena = { 0 };
+	struct str secret = { 0 };
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len;
+	Gsasl *gsasl = NULL;
+
+	if (gsasl_init(&gsasl) == GSASL_OK)
+		gsasl_done(gsasl);
+	(void)password_prepare(&arena, S("p\xc3\xa4ssword"));
+	(void)!secret_encrypt(&arena, key, S("address"), S("secret"), &secret);
+	(void)EVP_Digest("", 0, digest, &len, EVP_md5(), NULL);
+	(void)EVP_Digest("", 0, digest, &len, EVP_sha1(), NULL);
+	keyed_hash(key, S("label"), S("text"), digest);
+	arena_drop(&arena);
+}
+
 enum err sign_in_init(struct store *store)
 {
 	struct sign_in *s = calloc(1, sizeof(*s));
@@ -43,7 +62,10 @@ enum err sign_in_init(struct store *store)
 	waitq_init(&s->hash_free);
 	random_bytes(s->memory_key, sizeof(s->memory_key));
 	code = gsasl_init(&s->gsasl);
-	return code == GSASL_OK ? OK : fault(ERR_SYSTEM, "GNU SASL: %s", gsasl_strerror(code));
+	if (code != GSASL_OK)
+		return fault(ERR_SYSTEM, "GNU SASL: %s", gsasl_strerror(code));
+	sasl_attach(s->gsasl);
+	return OK;
 }
 
 static void forget_verified(struct sign_in *s)

@@ -179,6 +179,13 @@ static void end(struct role *role) WAITS
 	store_close(&store);
 }
 
+/* Libraries that read their own files the first time they are used do it before the sandbox. */
+static void prepare(void)
+{
+	sign_in_prepare();
+	db_prepare();
+}
+
 static const struct control_command *const commands[] = { store_commands, recording_commands,
 							  NULL };
 
@@ -189,4 +196,5 @@ const struct role_ops store_role = {
 	.end = end,
 	.serves = &handlers,
 	.commands = commands,
+	.prepare = prepare,
 };

@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const char configuration[] = "hostname = mail.example.org\nsegment_size = 1M\n";
+static const char configuration[] = "hostname = mail.example.org\nsegment_size = 1M\n"
+				    "accept_any_password = no\n";
+static const char any_password[] = "accept_any_password = yes\n"
+				   "listener pop3 { protocol = pop3 address = 127.0.0.1 }\n";
 
 struct house {
 	char folder[64];
@@ -15,6 +18,7 @@ struct house {
 	struct role *role;
 	struct link *user, *mx;
 	struct arena arena;
+	const char *config;
 	void (*scene)(struct house *house) WAITS;
 };
 
@@ -32,7 +36,7 @@ static struct link *wire(struct role *role, enum role_kind kind) WAITS
 static void house_fiber(void *arg) WAITS
 {
 	struct house *house = arg;
-	struct role_boot boot = { .config = str_of(configuration),
+	struct role_boot boot = { .config = str_of(house->config),
 				  .config_name = S("test.conf"),
 				  .folder = str_of(house->folder) };
 	struct listener *listener = NULL;
@@ -57,9 +61,10 @@ static void house_fiber(void *arg) WAITS
 	arena_drop(&house->arena);
 }
 
-static void run_house(void (*scene)(struct house *house) WAITS, struct world *world)
+static void run_house_with(const char *config, void (*scene)(struct house *house) WAITS,
+			   struct world *world)
 {
-	struct house house = { .scene = scene };
+	struct house house = { .config = config, .scene = scene };
 
 	snprintf(house.folder, sizeof(house.folder), "/tmp/glasspost-role-XXXXXX");
 	must(mkdtemp(house.folder));
@@ -70,6 +75,11 @@ static void run_house(void (*scene)(struct house *house) WAITS, struct world *wo
 	world_drop(&world);
 	fixture_remove_folder(house.folder);
 	fixture_assert();
+}
+
+static void run_house(void (*scene)(struct house *house) WAITS, struct world *world)
+{
+	run_house_with(configuration, scene, world);
 }
 
 /* ---- over the link ---- */
@@ -129,6 +139,36 @@ static void the_store_is_asked_over_links(void **state)
 	(void)state;
 	run_house(by_link, world_real_new());
 	run_house(by_link, world_sim_new(3));
+}
+
+/* The role is stopped while a channel holds an account, a maildrop and half an exchange. */
+static void holding(struct house *h) WAITS
+{
+	struct answer_password password = { 0 };
+	struct answer_maildrop_open drop = { 0 };
+	struct answer_sasl_start sasl = { 0 };
+
+	CHECK(call_password(
+		      h->user,
+		      &(struct ask_password){ .user = S("anna@example.org"), .password = S("x") },
+		      &h->arena, &password, in_ms(5000)) == OK);
+	CHECK(password.state == SASL_DONE);
+	CHECK(call_maildrop_open(h->user,
+				 &(struct ask_maildrop_open){ .account = password.account },
+				 &h->arena, &drop, in_ms(5000)) == OK);
+	CHECK(call_maildrop_open(h->user,
+				 &(struct ask_maildrop_open){ .account = password.account },
+				 &h->arena, &drop, in_ms(5000)) == ERR_BUSY);
+	CHECK(call_sasl_start(h->user, &(struct ask_sasl_start){ .mechanism = S("LOGIN") },
+			      &h->arena, &sasl, in_ms(5000)) == OK);
+	CHECK(sasl.state == SASL_CONTINUE);
+}
+
+static void a_role_that_stops_lets_go_of_what_its_channels_hold(void **state)
+{
+	(void)state;
+	run_house_with(any_password, holding, world_real_new());
+	run_house_with(any_password, holding, world_sim_new(4));
 }
 
 /* ---- over the control socket ---- */
@@ -311,6 +351,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_store_is_asked_over_links),
+		cmocka_unit_test(a_role_that_stops_lets_go_of_what_its_channels_hold),
 		cmocka_unit_test(accounts_and_domains_come_and_go_by_command),
 		cmocka_unit_test(aliases_lead_where_they_are_told),
 	};
