@@ -13,6 +13,7 @@ struct column {
 	const char *name;
 	size_t width;
 	bool number;
+	bool moment;
 };
 
 unsigned terminal_width(void)
@@ -31,17 +32,23 @@ unsigned terminal_width(void)
 /* Microseconds that are so many are no span: they count from 1970, and people read a date. */
 enum { WALL_SECONDS_LEAST = 1000000000 };
 
-static void add_integer(struct buf *out, const char *name, json_int_t value)
+static bool is_moment(const char *name, const json_t *value)
 {
-	time_t seconds = (time_t)(value / 1000000);
+	return json_is_integer(value) && str_ends_nocase(str_of(name), S("_us")) &&
+	       json_integer_value(value) / 1000000 >= WALL_SECONDS_LEAST;
+}
+
+static void add_integer(struct buf *out, const char *name, const json_t *value)
+{
+	time_t seconds = (time_t)(json_integer_value(value) / 1000000);
 	struct tm tm;
 	char text[40];
 
-	if (str_ends_nocase(str_of(name), S("_us")) && seconds >= WALL_SECONDS_LEAST &&
-	    gmtime_r(&seconds, &tm) && strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) > 0)
+	if (is_moment(name, value) && gmtime_r(&seconds, &tm) &&
+	    strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm) > 0)
 		buf_add_c(out, text);
 	else
-		buf_print(out, "%lld", (long long)value);
+		buf_print(out, "%lld", (long long)json_integer_value(value));
 }
 
 /* What the server says is shown, never obeyed: no control character reaches the terminal. */
@@ -54,7 +61,7 @@ static struct str cell_text(const char *name, const json_t *value, struct buf *o
 			   (struct str){ json_string_value(value), json_string_length(value) });
 		break;
 	case JSON_INTEGER:
-		add_integer(out, name, json_integer_value(value));
+		add_integer(out, name, value);
 		break;
 	case JSON_REAL:
 		buf_print(out, "%.3f", json_real_value(value));
@@ -101,7 +108,8 @@ static size_t find_columns(const json_t *rows, struct column columns[COLUMNS_MAX
 	{
 		if (count == COLUMNS_MAX || json_is_object(value))
 			continue;
-		columns[count++] = (struct column){ name, strlen(name), json_is_number(value) };
+		columns[count++] = (struct column){ name, strlen(name), json_is_number(value),
+						    is_moment(name, value) };
 	}
 	return count;
 }
@@ -140,6 +148,7 @@ static void print_head(const struct column *columns, size_t count)
 		size_t len = strlen(columns[c].name);
 
 		len = len < sizeof name ? len : sizeof name;
+		len -= columns[c].moment ? strlen("_us") : 0; /* it is shown as a date */
 		for (size_t i = 0; i < len; i++) {
 			char letter = columns[c].name[i];
 
