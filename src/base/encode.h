@@ -10,6 +10,7 @@ enum err base64_add(struct buf *out, struct str octets);
 /* Strict: padding needed, no white space, no stray bits. false leaves *out undefined. */
 bool base64_take(struct arena *arena, struct str text, struct str *out);
 
+/* Two small letters or digits an octet. ERR_LIMIT: not even a part was written. */
 enum err hex_add(struct buf *out, struct str octets);
 
 /* A JSON string with its quotes. Octets that are no UTF-8 become U+FFFD. */

@@ -21,7 +21,7 @@ static void set_link(struct sim_link link)
 }
 
 /* Reads to the end; gives the failure and how much came. */
-static enum err drain(struct stream *stream, moment deadline, size_t *total)
+static enum err drain(struct stream *stream, moment deadline, size_t *total) WAITS
 {
 	char block[4096];
 	size_t len;
@@ -42,7 +42,7 @@ static struct listener *listen_on(const char *text)
 	return listener;
 }
 
-static void connect_through(struct listener *listener, struct stream *ends[2])
+static void connect_through(struct listener *listener, struct stream *ends[2]) WAITS
 {
 	assert_int_equal(stream_connect(listener_address(listener), NEVER, &ends[0]), OK);
 	assert_int_equal(listener_accept(listener, NEVER, &ends[1]), OK);
@@ -56,7 +56,7 @@ static void drop_both(struct stream *ends[2])
 
 /* ---- links ---- */
 
-static void delay_main(void *arg)
+static void delay_main(void *arg) WAITS
 {
 	struct listener *listener = listen_on("192.0.2.1:25");
 	struct stream *ends[2];
@@ -82,7 +82,7 @@ static void delay_main(void *arg)
 	listener_drop(&listener);
 }
 
-static void send_and_shut(void *arg)
+static void send_and_shut(void *arg) WAITS
 {
 	struct stream *stream = arg;
 	static char block[10'000];
@@ -94,7 +94,7 @@ static void send_and_shut(void *arg)
 }
 
 /* How long 100,000 octets take over a pair of ends of the link set. */
-static moment time_of_transfer(struct sim_link link, enum err *end, size_t *total)
+static moment time_of_transfer(struct sim_link link, enum err *end, size_t *total) WAITS
 {
 	struct stream *ends[2];
 	moment begun = now();
@@ -110,7 +110,7 @@ static moment time_of_transfer(struct sim_link link, enum err *end, size_t *tota
 	return took;
 }
 
-static void bandwidth_main(void *arg)
+static void bandwidth_main(void *arg) WAITS
 {
 	size_t total;
 	enum err err;
@@ -127,7 +127,7 @@ static void bandwidth_main(void *arg)
 	assert_in_range(took, 18 * SECOND / 10, 22 * SECOND / 10);
 }
 
-static void loss_main(void *arg)
+static void loss_main(void *arg) WAITS
 {
 	size_t total;
 	enum err err;
@@ -140,7 +140,7 @@ static void loss_main(void *arg)
 	assert_in_range(took, 200 * MS, 20 * SECOND);
 }
 
-static void write_into_nothing(void *arg)
+static void write_into_nothing(void *arg) WAITS
 {
 	struct stream *ends[2];
 	moment begun = now();
@@ -157,7 +157,7 @@ static void write_into_nothing(void *arg)
 	drop_both(ends);
 }
 
-static void jitter_main(void *arg)
+static void jitter_main(void *arg) WAITS
 {
 	struct stream *ends[2];
 	bool varied = false;
@@ -188,7 +188,7 @@ static void jitter_main(void *arg)
 	drop_both(ends);
 }
 
-static void window_main(void *arg)
+static void window_main(void *arg) WAITS
 {
 	struct stream *ends[2];
 	char block[1000] = { 0 };
@@ -211,7 +211,7 @@ static void window_main(void *arg)
 
 /* ---- faults ---- */
 
-static void cut_main(void *arg)
+static void cut_main(void *arg) WAITS
 {
 	struct listener *listener = listen_on("192.0.2.1:25");
 	struct listener *other = listen_on("192.0.2.2:25");
@@ -244,7 +244,7 @@ static void cut_main(void *arg)
 	listener_drop(&other);
 }
 
-static void dark_main(void *arg)
+static void dark_main(void *arg) WAITS
 {
 	struct listener *listener = listen_on("192.0.2.1:25");
 	struct stream *ends[2];
@@ -279,7 +279,7 @@ static void dark_main(void *arg)
 
 /* ---- listeners and addresses ---- */
 
-static void accept_late(void *arg)
+static void accept_late(void *arg) WAITS
 {
 	struct listener *listener = arg;
 	struct stream *stream;
@@ -291,7 +291,7 @@ static void accept_late(void *arg)
 	}
 }
 
-static void connect_and_drop(void *arg)
+static void connect_and_drop(void *arg) WAITS
 {
 	struct listener *listener = arg;
 	struct stream *stream;
@@ -300,7 +300,7 @@ static void connect_and_drop(void *arg)
 	stream_drop(&stream);
 }
 
-static void backlog_main(void *arg)
+static void backlog_main(void *arg) WAITS
 {
 	struct addr at = address("192.0.2.1:25");
 	struct listener *listener;
@@ -322,7 +322,7 @@ static void backlog_main(void *arg)
 	assert_int_equal(stream_connect(&at, NEVER, &stream), ERR_REFUSED);
 }
 
-static void address_main(void *arg)
+static void address_main(void *arg) WAITS
 {
 	struct listener *any4 = listen_on("0.0.0.0:25");
 	struct listener *any6 = listen_on("[::]:25");
@@ -350,7 +350,7 @@ static void address_main(void *arg)
 	listener_drop(&one);
 }
 
-static void wall_main(void *arg)
+static void wall_main(void *arg) WAITS
 {
 	(void)arg;
 	assert_int_equal(wall_us(), 1'767'225'600'000'000); /* 2026-01-01T00:00:00Z */
@@ -395,7 +395,7 @@ static void random_link(void)
 }
 
 /* Sends a stream of counted octets, so that the other side can tell any that is out of place. */
-static void walk_send(struct walk *walk, struct stream *stream)
+static void walk_send(struct walk *walk, struct stream *stream) WAITS
 {
 	char block[600];
 	unsigned char next = 0;
@@ -416,7 +416,7 @@ static void walk_send(struct walk *walk, struct stream *stream)
 	}
 }
 
-static void walk_client(void *arg)
+static void walk_client(void *arg) WAITS
 {
 	struct walk *walk = arg;
 	struct stream *stream;
@@ -437,7 +437,7 @@ struct walk_session {
 	struct stream *stream;
 };
 
-static void walk_serve(void *arg)
+static void walk_serve(void *arg) WAITS
 {
 	struct walk_session *session = arg;
 	unsigned char block[512];
@@ -457,7 +457,7 @@ static void walk_serve(void *arg)
 	free(session);
 }
 
-static void walk_accept(void *arg)
+static void walk_accept(void *arg) WAITS
 {
 	struct walk *walk = arg;
 	struct stream *stream;
@@ -478,7 +478,7 @@ static void walk_batch(void *context, struct list *jobs)
 		observe(context, 7);
 }
 
-static void walk_wait(void *arg)
+static void walk_wait(void *arg) WAITS
 {
 	struct walk *walk = arg;
 	struct batch_job job;
@@ -513,7 +513,7 @@ static void walk_wait(void *arg)
 	}
 }
 
-static void walk_main(void *arg)
+static void walk_main(void *arg) WAITS
 {
 	struct walk *walk = arg;
 	struct fiber_group clients;

@@ -47,7 +47,7 @@ static void check_lines(const struct line_case *cases, size_t count, const struc
 	arena_drop(&arena);
 }
 
-/* rfc5321 appendix D and 4.1.1, rfc1870 5, rfc3030 4, rfc4954 4.1, rfc6531, and what people send. */
+/* rfc5321 D, rfc5321 4.1.1, rfc1870 5, rfc3030 4, rfc4954 4.1, rfc6531, and what people send. */
 static void good_lines_are_understood(void **state)
 {
 	static const struct line_case cases[] = {
