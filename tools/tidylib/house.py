@@ -287,9 +287,10 @@ def bare_calls(tree):
     for source in tree.code:
         if source.is_test or not source.folder:
             continue
+        keeps = source.folder in tables.MEMORY_FOLDERS or _is_session(tree, source)
         for function in source.definitions:
             for name, line in function.calls():
-                if name in tables.MEMORY and source.folder not in tables.MEMORY_FOLDERS:
+                if name in tables.MEMORY and not keeps:
                     why = "take memory from an arena or a buf"
                 elif name in tables.OCTETS and source.folder not in tables.OCTETS_FOLDERS:
                     why = "octets go through streams, conns and bodies"

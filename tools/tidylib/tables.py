@@ -45,6 +45,7 @@ BANNED = {
     "sleep": "fiber_sleep", "usleep": "fiber_sleep",
 }
 # Elsewhere memory comes from an arena or a buf, and octets go through streams, conns and bodies.
+# Sessions may own memory too: words may not.
 MEMORY = {"malloc", "calloc", "realloc", "reallocarray", "strdup", "strndup", "asprintf", "vasprintf"}
 OCTETS = {"read", "write", "pread", "pwrite", "readv", "writev"}
 MEMORY_FOLDERS = {"base", "fiber", "trace", "sandbox", "link", "net", "config", "control", "record", "role",
