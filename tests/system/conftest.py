@@ -15,3 +15,12 @@ def server():
     with Server(accounts={"alice@example.org": "correct horse", "bob@example.org": "battery staple"}) as running:
         yield running
         assert running.stop() == 0, running.log()[-2000:]
+
+
+@pytest.fixture
+def mailbox(server):
+    """An address and a password that no other test uses."""
+    server.mailboxes = getattr(server, "mailboxes", 0) + 1
+    address, password = f"user{server.mailboxes}@{server.domain}", "open sesame 42"
+    server.add_account(address, password)
+    return address, password
