@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { BODIES_ONCE = 200, COMPLAINTS_OCTETS = 1 << 20 };
+enum { BODIES_ONCE = 100, COMPLAINTS_OCTETS = 1 << 20 };
 
 /* Complaints gather on the worker as lines "what\tadvice\n" and are told by the fiber. */
 struct checking {

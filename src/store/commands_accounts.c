@@ -4,7 +4,7 @@
 #include "store/remove.h"
 #include "store/sasl.h"
 
-enum { REMOVED_ONCE = 500 };
+enum { REMOVED_ONCE = 200 };
 static const uint64_t QUOTA_MAX = UINT64_C(1) << 50;
 
 struct making_verifier {
