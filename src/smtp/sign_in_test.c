@@ -160,13 +160,16 @@ static void auth_is_offered_only_under_tls(void **state)
 	stage_done(&stage);
 }
 
+#define LOGIN                                                                                      \
+	"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YWxpY2U=\n"                                        \
+	"S: 334 UGFzc3dvcmQ6\nC: c2VjcmV0\nS: 235 *\n"
+
 static void every_way_through_a_mechanism_works(void **state)
 {
 	static const char *const ways[] = {
 		PLAIN,
 		"C: auth plain\nS: 334 \nC: AGFsaWNlAHNlY3JldA==\nS: 235 *\n",
-		"C: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: YWxpY2U=\nS: 334 UGFzc3dvcmQ6\nC: "
-		"c2VjcmV0\nS: 235 *\n",
+		LOGIN,
 		"C: AUTH SCRAM-SHA-256\nS: 334 b25l\nC: MQ==\nS: 334 Ynll\nC: \nS: 235 *\n",
 		"C: AUTH SCRAM-SHA-256-PLUS\nS: 334 b25l\nC: MQ==\nS: 334 Ynll\nC: \nS: 235 *\n",
 	};
