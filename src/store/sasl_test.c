@@ -364,7 +364,8 @@ static moment time_of(struct fixture *f, const char *name, const char *password)
 {
 	moment least = NEVER;
 
-	for (int i = 0; i < 7; i++) {
+	/* The least of some: what others on this machine do only adds. */
+	for (int i = 0; i < 12; i++) {
 		moment since = now();
 
 		(void)pass(f, name, password, "127.0.0.1");
@@ -382,8 +383,9 @@ static void timing(struct fixture *f) WAITS
 	known = time_of(f, ANNA, "wrong");
 	unknown = time_of(f, "nobody@example.org", "wrong");
 	remembered = time_of(f, ANNA, PASSWORD);
-	CHECK(known < 2 * unknown && unknown < 2 * known);
-	CHECK(remembered * 5 < known);
+	/* A look-up without a hash would be a hundred times as quick. */
+	CHECK(known < 4 * unknown && unknown < 4 * known);
+	CHECK(remembered * 3 < known);
 }
 
 static void an_unknown_name_takes_the_time_of_a_wrong_password(void **state)
