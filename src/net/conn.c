@@ -65,7 +65,7 @@ enum err conn_wait(struct conn *conn, unsigned how, moment deadline) WAITS
 
 struct str conn_input(const struct conn *conn)
 {
-	return (struct str){ conn->input ? conn->input + conn->input_start : NULL,
+	return (struct str){ conn->input ? conn->input + conn->input_start : "",
 			     conn->input_end - conn->input_start };
 }
 

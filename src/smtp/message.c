@@ -2,8 +2,6 @@
 /* The data of one message on its way in: our Received line, then the client's octets. */
 #include "smtp/session.h"
 
-#include <stdlib.h>
-
 enum { RECEIVED_MAX = 4096, GRACE_MS = 30'000, TEXT_LINE_MAX = 1000 };
 
 /* rfc3848, rfc6531 3.7.3: ESMTP + S for TLS + A for a sign-in, after what the client said. */
@@ -47,9 +45,8 @@ static void add_received(struct smtp_session *s)
 
 void smtp_message_begin(struct smtp_session *s)
 {
-	struct message *message = calloc(1, sizeof(*message));
+	struct message *message = NEW(&s->envelope.arena, struct message);
 
-	must(message);
 	message->id = id_new();
 	message->started = message->last_octet = now();
 	message->reader.normalise = str_is(s->config->bare_newlines, S("normalise"));
@@ -63,7 +60,6 @@ void smtp_message_drop(struct message **message)
 	if (!*message)
 		return;
 	body_writer_done(&(*message)->writer);
-	free(*message);
 	*message = NULL;
 }
 

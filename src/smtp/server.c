@@ -291,12 +291,10 @@ static void say_farewell(struct smtp_session *s, enum err err) WAITS
 	s->heard = now();
 	if (err == ERR_TIMEOUT)
 		smtp_trace_policy(s, "session_idle", "close", S("silent for too long"));
-	if (err == ERR_TIMEOUT || err == ERR_STOPPED)
-		err = smtp_say_last(s,
-				    smtp_reply_named(s, err == ERR_TIMEOUT
-								? SMTP_REPLY_idle_too_long
-								: SMTP_REPLY_stopping),
-				    reason_of(err));
+	if (err == ERR_TIMEOUT)
+		smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_idle_too_long), reason_of(err));
+	else if (err == ERR_STOPPED)
+		smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_stopping), reason_of(err));
 	else if (!s->is_over && err != ERR_CLOSED && err != ERR_RESET && err != ERR_TLS)
 		smtp_trace_trouble(s, err, "in a session");
 }

@@ -25,7 +25,7 @@ struct envelope {
 	struct message *message; /* the data, once it begins */
 };
 
-/* The data of a transaction on its way in. */
+/* The data of a transaction on its way in; lies in the envelope's arena. */
 struct message {
 	uint64_t id;
 	struct body_writer writer;
@@ -124,6 +124,7 @@ enum err smtp_run_bdat(struct smtp_session *s, const struct smtp_command *comman
 		       struct smtp_reply refused) WAITS;
 /* Begins the message of the envelope: its id and its Received line. */
 void smtp_message_begin(struct smtp_session *s);
+/* Gives back what the arena does not hold. */
 void smtp_message_drop(struct message **message);
 void smtp_message_add(struct smtp_session *s, struct str octets);
 /* What is wrong with what came: bare newlines, size, long lines, our own disk. Code 0: nothing. */
