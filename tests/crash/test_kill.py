@@ -3,67 +3,95 @@
 import os
 import random
 import signal
-import threading
 import time
 
 import pytest
 
-from glasspost import Server, body_of, wait_for
-from ledger import Client, Ledger
+from glasspost import wait_for
+from ledger import Ledger, Load
+from scene import ADDRESSES, cycles, judge, new_server
 
-ADDRESS = "alice@example.org"
+ROLES = ["store", "filter", "gate-mx", "gate-user"]
 CLIENTS = 6
-CYCLES = int(os.environ.get("CRASH_CYCLES", "6"))
 
 
 @pytest.fixture
 def loaded():
     """A server under load by several clients, and their ledger."""
-    with Server(accounts={ADDRESS: "correct horse"}) as server:
-        ledger, stop = Ledger(), threading.Event()
-        clients = [Client(ledger, server.port("smtp"), ADDRESS, seed, stop) for seed in range(CLIENTS)]
-        for client in clients:
-            client.start()
-        yield server, ledger, lambda: finish(clients, stop)
-        finish(clients, stop)
+    with new_server() as server:
+        ledger = Ledger()
+        with Load(ledger, server.port("smtp"), ADDRESSES, CLIENTS) as load:
+            yield server, ledger, load
 
 
-def finish(clients, stop):
-    stop.set()
-    for client in clients:
-        client.join(timeout=15)
+def kill_role(server, role):
+    for pid in wait_for(lambda: server.role_pids().get(role), what=f"a process of {role}"):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # it fell with another
 
 
-def judge(server, ledger):
-    verdicts = ledger.judge([body_of(octets) for octets in server.messages(ADDRESS)])
-    assert len(ledger.acked) > 50, "too little was acknowledged to prove anything"
-    assert not any(verdicts.values()), verdicts
+def is_running(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_killing_everything_loses_nothing(loaded):
-    server, ledger, finish_load = loaded
+    server, ledger, load = loaded
     rng = random.Random(1)
-    for _ in range(CYCLES):
+    for _ in range(cycles(5, 100)):
         time.sleep(rng.uniform(0.3, 1.2))
         ledger.close()
         server.kill()
         ledger.reopen()
         server.start()
     time.sleep(0.5)
-    finish_load()
-    judge(server, ledger)
+    load.finish()
+    judge(server, ledger, at_least=50)
 
 
-@pytest.mark.parametrize("role", ["store", "filter", "gate-mx", "gate-user"])
+@pytest.mark.parametrize("role", ROLES)
 def test_killing_one_role_loses_nothing_and_service_resumes(loaded, role):
-    server, ledger, finish_load = loaded
+    server, ledger, load = loaded
     for _ in range(3):
         time.sleep(0.5)
         before = len(ledger.acked)
         killed = time.monotonic()
-        for pid in wait_for(lambda: server.role_pids().get(role), what=f"a process of {role}"):
-            os.kill(pid, signal.SIGKILL)
+        kill_role(server, role)
         wait_for(lambda: len(ledger.acked) > before + CLIENTS, seconds=5, what="mail flowing again")
         assert time.monotonic() - killed < 2.5
-    finish_load()
-    judge(server, ledger)
+    load.finish()
+    judge(server, ledger, at_least=50)
+
+
+def test_killing_roles_at_random_loses_nothing(loaded):
+    server, ledger, load = loaded
+    rng = random.Random(2)
+    for _ in range(cycles(8, 120)):
+        time.sleep(rng.uniform(0.05, 1.0))
+        for role in rng.sample(ROLES, rng.choice((1, 1, 1, 2, 4))):
+            kill_role(server, role)
+        before = len(ledger.acked)
+        # A role that ends again and again is started later and later, by 5 s at most.
+        wait_for(lambda: len(ledger.acked) > before, seconds=20, what="mail flowing again")
+    load.finish()
+    judge(server, ledger, at_least=50)
+
+
+def test_roles_end_with_their_supervisor_and_a_restart_works(loaded):
+    server, ledger, load = loaded
+    for _ in range(cycles(3, 30)):
+        time.sleep(0.4)
+        pids = [pid for pids in server.role_pids().values() for pid in pids]
+        assert len(pids) > len(ROLES)
+        os.kill(server.process.pid, signal.SIGKILL)
+        server.process.wait(timeout=10)
+        wait_for(lambda: not any(is_running(pid) for pid in pids), seconds=5, what="the end of the orphans")
+        server.start()
+    time.sleep(0.5)
+    load.finish()
+    judge(server, ledger, at_least=50)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the crash tests share: accounts, the verdict over a server, how much of a sweep to run.
+
+CRASH_FULL=1 runs every point of every sweep; CRASH_CYCLES=N that many cycles of kills and power cuts.
+CRASH_TALLY=FILE: a line is added for every verdict, with its counts.
+"""
+import json
+import os
+import poplib
+
+from glasspost import Server, body_of, insecure_tls
+
+FULL = os.environ.get("CRASH_FULL") == "1"
+CYCLES = int(os.environ.get("CRASH_CYCLES", "0"))
+PASSWORD = "correct horse"
+ADDRESSES = [f"{name}@example.org" for name in ("alice", "bob", "carol")]
+# disk_floor would refuse mail on the small disks of these tests; small segments begin often.
+CONFIG = "disk_floor = 0\nsegment_size = 1M\n"
+
+
+def cycles(few, many):
+    return CYCLES or (many if FULL else few)
+
+
+def sample(points, few):
+    """All of them, or so many spread evenly, the first and the last among them."""
+    points = list(points)
+    if FULL or len(points) <= few:
+        return points
+    return [points[i * (len(points) - 1) // (few - 1)] for i in range(few)]
+
+
+def new_server(folder=None, config="", **options):
+    return Server(accounts={address: PASSWORD for address in ADDRESSES}, config=CONFIG + config, folder=folder, **options)
+
+
+def mailboxes(server):
+    return {address: [body_of(octets) for octets in server.messages(address)] for address in ADDRESSES}
+
+
+def judge(server, ledger, at_least=0, what=""):
+    """The verdict: nothing acknowledged is missing, and the store finds no fault with itself."""
+    found = mailboxes(server)
+    verdicts = {name: idents for name, idents in ledger.judge(found).items() if idents}
+    tally(what or os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].split("::")[-1], ledger, found, verdicts)
+    assert not verdicts, verdicts
+    assert not ledger.wrong_refusals(), ledger.wrong_refusals()[:5]
+    assert len(ledger.acked) >= at_least, f"{len(ledger.acked)} acknowledged: too few to prove anything"
+    checked = server.run("store", "check", "--deep", check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def tally(what, ledger, found, verdicts):
+    if path := os.environ.get("CRASH_TALLY"):
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps({"what": what, "acked": len(ledger.acked), "refused": len(ledger.refused),
+                                   "there": sum(map(len, found.values())),
+                                   **{name: len(idents) for name, idents in verdicts.items()}}) + "\n")
+
+
+def delete_all(server, ledger, address, ident_of):
+    """Deletes a mailbox's messages over POP3; what the ledger knows of it follows the replies."""
+    box = poplib.POP3("127.0.0.1", server.port("pop3"), timeout=15)
+    box._maxline = 1 << 20
+    try:
+        box.stls(context=insecure_tls())
+        box.user(address)
+        box.pass_(PASSWORD)
+        idents = set()
+        for number in range(1, box.stat()[0] + 1):
+            idents.add(ident_of(b"".join(line + b"\r\n" for line in box.top(number, 0)[1])))
+            box.dele(number)
+        ledger.leaving |= idents
+        box.quit()
+        ledger.removed |= idents
+    finally:
+        box.close()
