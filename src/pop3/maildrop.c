@@ -119,43 +119,37 @@ void maildrop_unmark_all(struct maildrop *drop)
 	drop->marked_octets = 0;
 }
 
-static enum err delete_some(struct maildrop *drop, const uint64_t *indexes, size_t count,
-			    uint64_t *deleted) WAITS
+static enum err delete_some(struct maildrop *drop, const uint64_t *indexes, size_t count) WAITS
 {
 	OWNED(arena) struct arena arena = { 0 };
 	struct answer_maildrop_delete answer;
-	enum err err =
-		call_maildrop_delete(drop->store,
-				     &(struct ask_maildrop_delete){ .drop = drop->handle,
-								    .indexes = { indexes, count } },
-				     &arena, &answer, in_ms(COMMIT_MS));
 
-	if (err)
-		return err;
-	*deleted += answer.deleted;
-	return OK;
+	return call_maildrop_delete(drop->store,
+				    &(struct ask_maildrop_delete){ .drop = drop->handle,
+								   .indexes = { indexes, count } },
+				    &arena, &answer, in_ms(COMMIT_MS));
 }
 
-enum err maildrop_commit(struct maildrop *drop, uint64_t *deleted) WAITS
+enum err maildrop_commit(struct maildrop *drop) WAITS
 {
 	OWNED(arena) struct arena arena = { 0 };
-	uint64_t *indexes = NEW_ARRAY(&arena, uint64_t, DELETE_AT_ONCE);
+	uint64_t *indexes;
 	size_t count = 0;
 	enum err err = OK;
 
-	*deleted = 0;
 	if (drop->marked_count == 0)
 		return OK;
+	indexes = NEW_ARRAY(&arena, uint64_t, DELETE_AT_ONCE);
 	for (size_t i = 0; i < drop->count && !err; i++) {
 		if (!maildrop_is_marked(drop, i))
 			continue;
 		indexes[count++] = i;
 		if (count == DELETE_AT_ONCE) {
-			err = delete_some(drop, indexes, count, deleted);
+			err = delete_some(drop, indexes, count);
 			count = 0;
 		}
 	}
 	if (!err && count > 0)
-		err = delete_some(drop, indexes, count, deleted);
+		err = delete_some(drop, indexes, count);
 	return err;
 }

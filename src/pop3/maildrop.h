@@ -11,7 +11,7 @@
  */
 #include "link/link.h"
 
-enum { MAILDROP_PIECES = 16 };
+enum { MAILDROP_PIECES = 32 };
 
 /* A run of one message's octets, asked for or here. */
 struct piece {
@@ -68,8 +68,8 @@ void maildrop_close(struct maildrop *drop) WAITS;
 bool maildrop_is_marked(const struct maildrop *drop, size_t index);
 void maildrop_mark(struct maildrop *drop, size_t index); /* needs maildrop_load before */
 void maildrop_unmark_all(struct maildrop *drop);
-/* Deletes what is marked, durably. *deleted counts also when a later part failed. */
-[[nodiscard]] enum err maildrop_commit(struct maildrop *drop, uint64_t *deleted) WAITS;
+/* Deletes what is marked, durably. When it fails, a part of a very long list may be gone. */
+[[nodiscard]] enum err maildrop_commit(struct maildrop *drop) WAITS;
 
 /*
  * The octets of a message from `offset` on, as many as one call gives, valid until the next call

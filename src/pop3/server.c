@@ -19,7 +19,6 @@ static enum err run_noop(struct pop3_session *session, const struct pop3_command
 static enum err run_quit(struct pop3_session *session, const struct pop3_command *command) WAITS
 {
 	struct maildrop *drop = &session->drop;
-	uint64_t deleted = 0;
 	enum err err;
 
 	(void)command;
@@ -27,12 +26,7 @@ static enum err run_quit(struct pop3_session *session, const struct pop3_command
 	if (session->state == POP3_AUTHORIZATION)
 		return pop3_answer(session, POP3_REPLY_BYE);
 	pop3_enter(session, POP3_UPDATE);
-	err = maildrop_commit(drop, &deleted);
-	if (deleted > 0)
-		TRACE(session->service->trace, session->id, pop3_trace_flags(session), expunge,
-		      .account = buf_str(&session->address),
-		      .folder = session->folder.len ? buf_str(&session->folder) : S("INBOX"),
-		      .messages = deleted);
+	err = maildrop_commit(drop); /* the store traces what it removes */
 	if (err)
 		TRACE(session->service->trace, session->id, pop3_trace_flags(session), trouble,
 		      .err = str_of(err_name(err)), .detail = str_of(fault_text()));
