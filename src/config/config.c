@@ -283,6 +283,14 @@ bool config_lists(const struct config_list *list, struct str word)
 	return false;
 }
 
+bool listener_binds_channels(const struct config_listener *listener)
+{
+	for (size_t i = 0; i < listener->mechanisms.count; i++)
+		if (str_ends_nocase(listener->mechanisms.at[i], S("-PLUS")))
+			return true;
+	return false;
+}
+
 bool listener_without(const struct config_listener *listener, const char *extension)
 {
 	return config_lists(&listener->without, str_of(extension));

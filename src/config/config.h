@@ -85,6 +85,9 @@ bool config_listener_address(const struct config_listener *listener, size_t inde
 			     struct str folder, struct addr *out);
 bool config_lists(const struct config_list *list,
 		  struct str word); /* is the word in it? case does not matter */
+/* Is any mechanism with channel binding (-PLUS) among the listener's? Where none is, a client that could
+ * bind and says so (rfc5802 7, flag "y") is right, and must not be taken for one under attack. */
+bool listener_binds_channels(const struct config_listener *listener);
 bool listener_without(const struct config_listener *listener, const char *extension);
 /* The rule that matches, or NULL. */
 const struct config_network *config_network_match(const struct config_networks *networks,

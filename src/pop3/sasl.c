@@ -125,7 +125,8 @@ static enum err start(struct pop3_session *session, struct exchange *exchange, s
 	size_t len;
 	enum err err;
 
-	if (conn_channel_binding(session->conn, &type, data, &len)) {
+	if (listener_binds_channels(session->service->listener) &&
+	    conn_channel_binding(session->conn, &type, data, &len)) {
 		ask.channel_type = str_of(type);
 		ask.channel_data = (struct str){ (const char *)data, len };
 	}

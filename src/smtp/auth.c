@@ -94,7 +94,8 @@ static enum err start(struct smtp_session *s, struct exchange *exchange,
 	size_t len = 0;
 	char ip[ADDR_TEXT];
 
-	if (!conn_channel_binding(s->conn, &type, data, &len)) {
+	if (!listener_binds_channels(s->listener) ||
+	    !conn_channel_binding(s->conn, &type, data, &len)) {
 		type = "";
 		len = 0;
 	}
