@@ -20,7 +20,7 @@ static void note(char c)
 	order[len + 1] = 0;
 }
 
-static void note_thrice(void *arg)
+static void note_thrice(void *arg) WAITS
 {
 	const char *c = arg;
 
@@ -46,7 +46,7 @@ static void fibers_take_turns_in_order(void **state)
 	assert_string_equal(order, "-abcabcabc");
 }
 
-static void sleep_and_note(void *arg)
+static void sleep_and_note(void *arg) WAITS
 {
 	const char *c = arg;
 	moment begun = now();
@@ -71,7 +71,7 @@ static void sleepers_wake_in_order_of_time(void **state)
 	assert_string_equal(order, "123");
 }
 
-static void look_at_time(void *arg)
+static void look_at_time(void *arg) WAITS
 {
 	moment begun = now();
 	int64_t wall = wall_us();
@@ -132,7 +132,7 @@ struct queue_case {
 	int timed_out;
 };
 
-static void wait_in_queue(void *arg)
+static void wait_in_queue(void *arg) WAITS
 {
 	struct queue_case *c = arg;
 	enum err err = waitq_wait(&c->queue, in_ms(200));
@@ -147,7 +147,7 @@ static void wait_in_queue(void *arg)
 	}
 }
 
-static void queue_main(void *arg)
+static void queue_main(void *arg) WAITS
 {
 	struct queue_case *c = arg;
 	struct fiber *one;
@@ -182,7 +182,7 @@ static void wake_soon(void *arg)
 }
 
 /* The moment of a wait that ended early must not end a later, longer one. */
-static void late_main(void *arg)
+static void late_main(void *arg) WAITS
 {
 	struct waitq queue;
 	moment begun = now();
@@ -222,7 +222,7 @@ struct semaphore_case {
 	int got[20];
 };
 
-static void use_semaphore(void *arg)
+static void use_semaphore(void *arg) WAITS
 {
 	struct semaphore_case *c = arg;
 	int mine = c->turn++;
@@ -242,7 +242,7 @@ static void use_semaphore(void *arg)
 	semaphore_give(&c->semaphore);
 }
 
-static void semaphore_main(void *arg)
+static void semaphore_main(void *arg) WAITS
 {
 	struct semaphore_case *c = arg;
 	struct fiber_group group;
@@ -273,7 +273,7 @@ struct through_case {
 	bool returned;
 };
 
-static void wait_through(void *arg)
+static void wait_through(void *arg) WAITS
 {
 	struct through_case *c = arg;
 
@@ -283,7 +283,7 @@ static void wait_through(void *arg)
 	assert_int_equal(waitq_wait(&c->queue, NEVER), ERR_STOPPED);
 }
 
-static void through_main(void *arg)
+static void through_main(void *arg) WAITS
 {
 	struct through_case c = { 0 };
 	struct fiber_group group;
@@ -316,7 +316,7 @@ static void clean_drop(int *count)
 	cleaned += *count;
 }
 
-static void sleep_for_ever(void *arg)
+static void sleep_for_ever(void *arg) WAITS
 {
 	OWNED(clean) int one = 1;
 
@@ -326,7 +326,7 @@ static void sleep_for_ever(void *arg)
 		;
 }
 
-static void stop_main(void *arg)
+static void stop_main(void *arg) WAITS
 {
 	struct fiber_group group;
 
@@ -350,7 +350,7 @@ static void stopping_unwinds_by_ordinary_returns(void **state)
 	run_in(world_of_kind(state), stop_main, NULL);
 }
 
-static void leave_sleepers(void *arg)
+static void leave_sleepers(void *arg) WAITS
 {
 	(void)arg;
 	cleaned = 0;
@@ -369,7 +369,7 @@ static void dropping_a_world_unwinds_its_fibers(void **state)
 
 /* ---- faults are the fiber's own ---- */
 
-static void keep_own_fault(void *arg)
+static void keep_own_fault(void *arg) WAITS
 {
 	const char *text = arg;
 
@@ -393,14 +393,14 @@ static void each_fiber_keeps_its_fault(void **state)
 
 /* ---- no-wait sections ---- */
 
-static void wait_where_it_is_forbidden(void *arg)
+static void wait_where_it_is_forbidden(void *arg) WAITS
 {
 	(void)arg;
 	fiber_no_wait_begin();
 	(void)fiber_yield();
 }
 
-static void no_wait_section(void *arg)
+static void no_wait_section(void *arg) WAITS
 {
 	(void)arg;
 	fiber_no_wait_begin();
@@ -450,12 +450,12 @@ static void an_overflow_hits_the_guard_page(void **state)
 static size_t shallow_used;
 static size_t deep_used;
 
-static void park_shallow(void *arg)
+static void park_shallow(void *arg) WAITS
 {
 	(void)fiber_sleep(*(moment *)arg);
 }
 
-static void park_deep(void *arg)
+static void park_deep(void *arg) WAITS
 {
 	volatile char top = 0;
 
@@ -472,7 +472,7 @@ static void find_used(void *context, const struct fiber_info *info)
 		deep_used = info->stack_used;
 }
 
-static void stack_main(void *arg)
+static void stack_main(void *arg) WAITS
 {
 	moment until = in_ms(20);
 	struct world_stats stats;
@@ -504,7 +504,7 @@ static void painted_stacks_tell_how_deep_they_went(void **state)
 
 enum { MANY = 10'000 };
 
-static void sleep_then_count(void *arg)
+static void sleep_then_count(void *arg) WAITS
 {
 	int *count = arg;
 
@@ -512,7 +512,7 @@ static void sleep_then_count(void *arg)
 	++*count;
 }
 
-static void many_main(void *arg)
+static void many_main(void *arg) WAITS
 {
 	struct fiber_group group;
 	int *count = arg;
@@ -540,7 +540,7 @@ static void ten_thousand_fibers_run(void **state)
 	assert_int_equal(count, 2 * MANY);
 }
 
-static void limit_main(void *arg)
+static void limit_main(void *arg) WAITS
 {
 	struct fiber_group group;
 	enum err err = OK;

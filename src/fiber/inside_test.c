@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static void sleep_for_ever(void *arg)
+static void sleep_for_ever(void *arg) WAITS
 {
 	(void)arg;
 	(void)fiber_sleep(NEVER);
@@ -18,7 +18,7 @@ static void add_one(void *arg)
 	++*(int *)arg;
 }
 
-static void offload_one(void *arg)
+static void offload_one(void *arg) WAITS
 {
 	int value = 41;
 
@@ -27,14 +27,14 @@ static void offload_one(void *arg)
 	++*(int *)arg;
 }
 
-static void offload_stopped(void *arg)
+static void offload_stopped(void *arg) WAITS
 {
 	fiber_stop(fiber_self());
 	offload_one(arg); /* the stack is lent out: stopping must not take it away */
 	assert_int_equal(fiber_sleep(NEVER), ERR_STOPPED);
 }
 
-static void offload_main(void *arg)
+static void offload_main(void *arg) WAITS
 {
 	struct fiber_group group;
 
@@ -90,7 +90,7 @@ static void commit_all(void *context, struct list *jobs)
 
 static int next_number;
 
-static void commit_often(void *arg)
+static void commit_often(void *arg) WAITS
 {
 	struct commit *commit = arg;
 
@@ -103,7 +103,7 @@ static void commit_often(void *arg)
 	}
 }
 
-static void batcher_main(void *arg)
+static void batcher_main(void *arg) WAITS
 {
 	struct commit *commit = arg;
 	struct fiber_group group;
@@ -134,7 +134,7 @@ static void a_batcher_gathers_all_who_are_ready(void **state)
 	assert_int_equal(commit.batches, 10);
 }
 
-static void commit_one(void *arg)
+static void commit_one(void *arg) WAITS
 {
 	struct commit *commit = arg;
 	struct commit_job job = { .number = next_number++ };
@@ -144,7 +144,7 @@ static void commit_one(void *arg)
 }
 
 /* The batcher goes while its thread still works: what it has is finished and answered. */
-static void early_drop_main(void *arg)
+static void early_drop_main(void *arg) WAITS
 {
 	struct commit *commit = arg;
 	struct fiber_group group;
@@ -181,7 +181,7 @@ static void look_at_fiber(void *context, const struct fiber_info *info)
 	++*seen;
 }
 
-static void described(void *arg)
+static void described(void *arg) WAITS
 {
 	(void)arg;
 	fiber_describe("peer 192.0.2.%d, a text that is much longer than what is kept of it %d", 7,
@@ -200,7 +200,7 @@ static void look_at_description(void *context, const struct fiber_info *info)
 	++*seen;
 }
 
-static void inside_main(void *arg)
+static void inside_main(void *arg) WAITS
 {
 	struct fiber_group group;
 	int seen = 0;
@@ -237,7 +237,7 @@ static void count_idle(struct idle_hook *hook)
 	waitq_wake_all(counting->queue); /* a hook may make fibers ready */
 }
 
-static void hook_main(void *arg)
+static void hook_main(void *arg) WAITS
 {
 	struct waitq queue;
 	struct counting_hook counting = { .hook.run = count_idle, .queue = &queue };
@@ -265,7 +265,7 @@ static void note_long_slice(const char *name, int64_t us)
 	told_us = us;
 }
 
-static void hog(void *arg)
+static void hog(void *arg) WAITS
 {
 	moment begun = now();
 
@@ -330,7 +330,7 @@ static void the_watchdog_tells_of_a_fiber_that_never_gives_way(void **state)
 	close(fds[0]);
 }
 
-static void all_wait(void *arg)
+static void all_wait(void *arg) WAITS
 {
 	(void)arg;
 	(void)fiber_sleep(NEVER);

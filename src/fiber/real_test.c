@@ -22,7 +22,7 @@ struct pipe_case {
 	int got;
 };
 
-static void read_pipe(void *arg)
+static void read_pipe(void *arg) WAITS
 {
 	struct pipe_case *c = arg;
 	char octet;
@@ -41,7 +41,7 @@ static void read_pipe(void *arg)
 	assert_int_equal(err, ERR_STOPPED);
 }
 
-static void pipe_main(void *arg)
+static void pipe_main(void *arg) WAITS
 {
 	struct pipe_case c = { 0 };
 	struct fiber_group group;
@@ -94,7 +94,7 @@ static int datagram_socket(struct sockaddr_in *at)
 }
 
 /* A refused datagram is an error that passes; it must not leave the socket for ever "ready". */
-static void datagram_main(void *arg)
+static void datagram_main(void *arg) WAITS
 {
 	struct sockaddr_in a_name;
 	struct sockaddr_in b_name;
@@ -122,7 +122,7 @@ static void a_refused_datagram_passes(void **state)
 	run_in(world_of_kind(state), datagram_main, NULL);
 }
 
-static void of_fd_main(void *arg)
+static void of_fd_main(void *arg) WAITS
 {
 	struct addr at;
 	struct listener *listener;
@@ -180,7 +180,7 @@ struct exhausted {
 	int accepted;
 };
 
-static void accept_some(void *arg)
+static void accept_some(void *arg) WAITS
 {
 	struct exhausted *c = arg;
 	struct stream *stream;
@@ -191,7 +191,7 @@ static void accept_some(void *arg)
 	}
 }
 
-static void exhausted_main(void *arg)
+static void exhausted_main(void *arg) WAITS
 {
 	struct exhausted c = { 0 };
 	struct addr at;
@@ -231,7 +231,7 @@ static void running_out_of_descriptors_does_not_spin(void **state)
 	run_in(world_of_kind(state), exhausted_main, NULL);
 }
 
-static void connect_to_full(void *arg)
+static void connect_to_full(void *arg) WAITS
 {
 	struct addr *at = arg;
 	struct stream *stream;
@@ -240,7 +240,7 @@ static void connect_to_full(void *arg)
 }
 
 /* A listener that never accepts: its backlog fills, and connecting hangs. */
-static void backlog_main(void *arg)
+static void backlog_main(void *arg) WAITS
 {
 	struct addr at;
 	struct listener *listener;
@@ -319,7 +319,7 @@ __attribute__((noinline)) static void go_deep(int more)
 	__asm__ volatile("" : : "r"(frame) : "memory");
 }
 
-static void go_deep_and_wait(void *arg)
+static void go_deep_and_wait(void *arg) WAITS
 {
 	(void)arg;
 	go_deep(1);
@@ -339,7 +339,7 @@ static size_t resident_pages(const struct stack *stack)
 	return count;
 }
 
-static void trim_main(void *arg)
+static void trim_main(void *arg) WAITS
 {
 	struct fiber_group group;
 	struct fiber *fiber;
@@ -368,7 +368,7 @@ static void an_idle_fiber_costs_one_page(void **state)
 	run_in(world_of_kind(state), trim_main, NULL);
 }
 
-static void sweep_main(void *arg)
+static void sweep_main(void *arg) WAITS
 {
 	struct fiber_group group;
 	struct fiber *fiber;
@@ -390,7 +390,7 @@ static void those_who_wait_for_seconds_are_trimmed(void **state)
 
 /* ---- a world per thread ---- */
 
-static void count_to(void *arg)
+static void count_to(void *arg) WAITS
 {
 	int *count = arg;
 

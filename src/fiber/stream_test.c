@@ -21,7 +21,7 @@ static struct listener *listen_at(struct addr at)
 	return listener;
 }
 
-static void read_exactly(struct stream *stream, char *at, size_t len)
+static void read_exactly(struct stream *stream, char *at, size_t len) WAITS
 {
 	while (len > 0) {
 		size_t got;
@@ -35,7 +35,7 @@ static void read_exactly(struct stream *stream, char *at, size_t len)
 
 /* ---- echo ---- */
 
-static void echo(void *arg)
+static void echo(void *arg) WAITS
 {
 	struct stream *stream = arg;
 	char buffer[1024];
@@ -47,7 +47,7 @@ static void echo(void *arg)
 	stream_drop(&stream);
 }
 
-static void echo_server(void *arg)
+static void echo_server(void *arg) WAITS
 {
 	struct listener *listener = arg;
 	struct stream *stream;
@@ -59,7 +59,7 @@ static void echo_server(void *arg)
 
 enum { CLIENTS = 50 };
 
-static void echo_client(void *arg)
+static void echo_client(void *arg) WAITS
 {
 	const struct addr *to = arg;
 	struct stream *stream;
@@ -82,7 +82,7 @@ static void echo_client(void *arg)
 	stream_drop(&stream);
 }
 
-static void echo_main(void *arg)
+static void echo_main(void *arg) WAITS
 {
 	struct listener *listener = listen_at(*(struct addr *)arg);
 	struct addr at = *listener_address(listener);
@@ -117,7 +117,7 @@ static void a_unix_socket_serves_as_well(void **state)
 
 /* ---- ends ---- */
 
-static void pair_main(void *arg)
+static void pair_main(void *arg) WAITS
 {
 	struct stream *ends[2];
 	char buffer[16];
@@ -153,7 +153,7 @@ static void a_pair_shuts_one_half_at_a_time(void **state)
 }
 
 /* Both ends of a connection over TCP (or what stands for it). */
-static void connected(struct stream *ends[2])
+static void connected(struct stream *ends[2]) WAITS
 {
 	struct listener *listener = listen_at(loopback());
 
@@ -164,7 +164,7 @@ static void connected(struct stream *ends[2])
 	listener_drop(&listener);
 }
 
-static void reset_main(void *arg)
+static void reset_main(void *arg) WAITS
 {
 	struct stream *ends[2];
 	char buffer[16];
@@ -195,7 +195,7 @@ static void a_connection_cut_is_a_reset(void **state)
 	run_in(world_of_kind(state), reset_main, NULL);
 }
 
-static void refused_main(void *arg)
+static void refused_main(void *arg) WAITS
 {
 	struct listener *listener = listen_at(loopback());
 	struct addr at = *listener_address(listener);
@@ -217,7 +217,7 @@ static void nobody_listening_is_a_refusal(void **state)
 
 /* ---- deadlines and stopping, in each kind of wait ---- */
 
-static void fill(struct stream *stream)
+static void fill(struct stream *stream) WAITS
 {
 	static char block[4096];
 	size_t len;
@@ -235,7 +235,7 @@ static void fill(struct stream *stream)
 	}
 }
 
-static void deadline_main(void *arg)
+static void deadline_main(void *arg) WAITS
 {
 	struct listener *listener = listen_at(loopback());
 	struct stream *ends[2];
@@ -275,7 +275,7 @@ static void count_stop(struct stop_case *c, enum err err)
 	c->stopped++;
 }
 
-static void stopped_in_read(void *arg)
+static void stopped_in_read(void *arg) WAITS
 {
 	struct stop_case *c = arg;
 	char buffer[4];
@@ -285,7 +285,7 @@ static void stopped_in_read(void *arg)
 	count_stop(c, stream_read(c->ends[0], buffer, 4, NEVER, &len));
 }
 
-static void stopped_in_write(void *arg)
+static void stopped_in_write(void *arg) WAITS
 {
 	struct stop_case *c = arg;
 
@@ -293,7 +293,7 @@ static void stopped_in_write(void *arg)
 	count_stop(c, stream_wait(c->ends[1], READABLE, NEVER)); /* though there is something */
 }
 
-static void stopped_in_accept(void *arg)
+static void stopped_in_accept(void *arg) WAITS
 {
 	struct stop_case *c = arg;
 	struct stream *stream;
@@ -302,7 +302,7 @@ static void stopped_in_accept(void *arg)
 	count_stop(c, stream_connect(listener_address(c->listener), NEVER, &stream));
 }
 
-static void stopped_in_queue(void *arg)
+static void stopped_in_queue(void *arg) WAITS
 {
 	struct stop_case *c = arg;
 
@@ -310,7 +310,7 @@ static void stopped_in_queue(void *arg)
 	count_stop(c, waitq_wait(&c->queue, in_ms(5)));
 }
 
-static void stopped_in_semaphore(void *arg)
+static void stopped_in_semaphore(void *arg) WAITS
 {
 	struct stop_case *c = arg;
 
@@ -320,7 +320,7 @@ static void stopped_in_semaphore(void *arg)
 	assert_int_equal(c->semaphore.free, 1);
 }
 
-static void stopped_in_group(void *arg)
+static void stopped_in_group(void *arg) WAITS
 {
 	struct stop_case *c = arg;
 
@@ -328,7 +328,7 @@ static void stopped_in_group(void *arg)
 	count_stop(c, group_wait(&c->endless, NEVER));
 }
 
-static void stopped_in_sleep(void *arg)
+static void stopped_in_sleep(void *arg) WAITS
 {
 	struct stop_case *c = arg;
 
@@ -336,7 +336,7 @@ static void stopped_in_sleep(void *arg)
 	count_stop(c, fiber_sleep(in_ms(1)));
 }
 
-static void stop_main(void *arg)
+static void stop_main(void *arg) WAITS
 {
 	static fiber_fn *const fns[] = { stopped_in_read,     stopped_in_write, stopped_in_accept,
 					 stopped_in_queue,    stopped_in_group, stopped_in_sleep,
@@ -383,7 +383,7 @@ static unsigned char octet_at(size_t index)
 	return (unsigned char)(index * 2'654'435'761u >> 13);
 }
 
-static void send_much(void *arg)
+static void send_much(void *arg) WAITS
 {
 	struct stream *stream = arg;
 	unsigned char block[5000];
@@ -403,7 +403,7 @@ static void send_much(void *arg)
 	stream_drop(&stream);
 }
 
-static void much_main(void *arg)
+static void much_main(void *arg) WAITS
 {
 	struct stream *ends[2];
 	unsigned char block[7000];
@@ -434,7 +434,7 @@ static void much_comes_through_in_order(void **state)
 /* ---- one busy connection does not starve the others ---- */
 
 /* Writes and reads back without end; neither ever needs to wait. */
-static void talk_to_itself(void *arg)
+static void talk_to_itself(void *arg) WAITS
 {
 	struct stream **ends = arg;
 	static char block[16'384];
@@ -445,7 +445,7 @@ static void talk_to_itself(void *arg)
 		;
 }
 
-static void count_turns(void *arg)
+static void count_turns(void *arg) WAITS
 {
 	int *turns = arg;
 
@@ -453,7 +453,7 @@ static void count_turns(void *arg)
 		++*turns;
 }
 
-static void fair_main(void *arg)
+static void fair_main(void *arg) WAITS
 {
 	struct stream *ends[2];
 	struct fiber_group group;

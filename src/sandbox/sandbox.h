@@ -14,10 +14,10 @@
 #include "base/base.h"
 
 struct sandbox_request {
-	const char *role;     /* name of the row: "gate-mx", "store" ... */
-	const char *folder;   /* the data directory, for rows that may touch it; else NULL */
-	const char *user;     /* to become, when root; NULL or "": stay */
-	bool required;        /* fail where the kernel lacks a part */
+	const char *role;   /* name of the row: "gate-mx", "store" ... */
+	const char *folder; /* the data directory, for rows that may touch it; else NULL */
+	const char *user;   /* to become, when root; NULL or "": stay */
+	bool required;      /* fail where the kernel lacks a part */
 };
 
 /* What was applied: "landlock abi 7 (files tcp scope), seccomp 41 calls, user glasspost; lacking: ..." */
@@ -33,13 +33,14 @@ struct sandbox_report {
 void sandbox_warm_up(void);
 
 /* Before any thread is started (ERR_BUSY). On failure the process may be half in: end it. */
-[[nodiscard]] enum err sandbox_enter(const struct sandbox_request *request, struct sandbox_report *out);
+[[nodiscard]] enum err sandbox_enter(const struct sandbox_request *request,
+				     struct sandbox_report *out);
 
 /* One thing a role may not do, tried for real inside the sandbox; for tests and `check --sandbox`. */
 struct sandbox_trial {
-	const char *name;     /* "open /etc/passwd", "connect", "exec" ... */
+	const char *name; /* "open /etc/passwd", "connect", "exec" ... */
 	bool denied;
-	bool expected;        /* the row says it must be denied */
+	bool expected; /* the row says it must be denied */
 };
 enum { SANDBOX_TRIALS_MAX = 16 };
 /* Runs in a child of its own: fork, enter, try everything. Gives the number of trials. */

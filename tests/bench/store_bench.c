@@ -51,14 +51,16 @@ static void sender(void *arg) WAITS
 		uint64_t id = b->next++;
 		struct str to = str_print(&arena, "user%d@example.org", (int)(id % ACCOUNTS));
 		struct answer_deliver answer = { 0 };
-		struct ask_deliver ask = { .message = id,
-					   .sender = S("sender@example.com"),
-					   .recipients = { &to, 1 },
-					   .subject = S("A subject of an ordinary length"),
-					   .from = S("Somebody <sender@example.com>"),
-					   .message_id = S("<1234567890@example.com>"),
-					   .structure = S("(\"text\" \"plain\" NIL NIL NIL \"7bit\" 2048 40)"),
-					   .body = { { b->body, BODY }, -1, BODY } };
+		struct ask_deliver ask = {
+			.message = id,
+			.sender = S("sender@example.com"),
+			.recipients = { &to, 1 },
+			.subject = S("A subject of an ordinary length"),
+			.from = S("Somebody <sender@example.com>"),
+			.message_id = S("<1234567890@example.com>"),
+			.structure = S("(\"text\" \"plain\" NIL NIL NIL \"7bit\" 2048 40)"),
+			.body = { { b->body, BODY }, -1, BODY }
+		};
 
 		must(store_deliver(b->store, &ask, &arena, &answer) == OK);
 		must(answer.outcomes.at[0] == DELIVERY_DONE);
@@ -114,9 +116,7 @@ static void bench_fiber(void *arg) WAITS
 {
 	struct bench *b = arg;
 	struct setting_up s = { .job.run = set_up, .at_us = wall_us() };
-	struct store_options options = { .folder = b->folder,
-					 .config = b->config,
-					 .create = true };
+	struct store_options options = { .folder = b->folder, .config = b->config, .create = true };
 
 	must(store_open(&options, &b->store) == OK);
 	if (store_commit(b->store, &s.job))
@@ -142,7 +142,8 @@ int main(int argc, char **argv)
 	b.folder = argc > 1 ? argv[1] : mkdtemp(folder);
 	b.seconds = argc > 2 ? strtod(argv[2], NULL) : 3;
 	memset(b.body, 'x', BODY);
-	must(config_parse(str_of(argc > 3 ? argv[3] : ""), S("bench"), NULL, 0, &complaints, &b.config) == OK);
+	must(config_parse(str_of(argc > 3 ? argv[3] : ""), S("bench"), NULL, 0, &complaints,
+			  &b.config) == OK);
 	must(world_spawn(world, "bench", bench_fiber, &b) == OK);
 	world_run(world);
 	world_drop(&world);
