@@ -340,6 +340,12 @@ enum err link_attach(struct link *link, unsigned index, struct channel *channel)
 	return OK;
 }
 
+void link_detach(struct link *link, unsigned index)
+{
+	if (link->lines[index])
+		channel_cut(link->lines[index]->channel, ERR_GONE);
+}
+
 /* ---- calls ---- */
 
 /* The next line in turn, one with room if there is any. */

@@ -88,6 +88,40 @@ struct str house_chain(const struct house *house)
 	return buf_str(&house->crew.certificate.chain);
 }
 
+/* Those who ask it hear at once that it is gone, while it still finishes what it has begun. */
+static void cut_off(struct crew *crew, const struct member *member)
+{
+	for (size_t i = 0; i < crew->count; i++) {
+		struct role *role = crew->members[i].role;
+
+		if (role && role->store && member->kind == ROLE_STORE)
+			link_detach(role->store, member->index);
+		if (role && role->filter && member->kind == ROLE_FILTER)
+			link_detach(role->filter, member->index);
+	}
+}
+
+enum err house_restart(struct house *house, enum role_kind kind, int64_t down_ms) WAITS
+{
+	struct member *member = crew_member(&house->crew, kind, 0);
+	enum err err;
+
+	if (!member || !member->up)
+		return fault(ERR_NOT_FOUND, "%s does not run", role_kind_name(kind));
+	cut_off(&house->crew, member);
+	member_end(member);
+	err = fiber_sleep(in_ms(down_ms));
+	if (!err)
+		err = member_launch(member);
+	if (!err)
+		err = member_wire_all(member);
+	if (!err)
+		err = member_begin(member);
+	if (err)
+		member_end(member);
+	return err;
+}
+
 enum err house_reload(struct house *house, struct str config, struct buf *complaints) WAITS
 {
 	struct config *fresh = NULL;

@@ -61,6 +61,13 @@ struct role *house_role(struct house *house, enum role_kind kind);
 bool house_address(const struct house *house, struct str listener, size_t index, struct addr *out);
 /* The chain in use (PEM), for clients that check it. */
 struct str house_chain(const struct house *house);
+/*
+ * One role dies, as a process does that is killed: who asks it finds its calls cut off, whatever
+ * became of them, and a gate's connections are closed. After down_ms it is started again. On failure
+ * the role stays away.
+ */
+[[nodiscard]] enum err house_restart(struct house *house, enum role_kind kind, int64_t down_ms)
+	WAITS;
 [[nodiscard]] enum err house_reload(struct house *house, struct str config, struct buf *complaints)
 	WAITS;
 /* Accepts NULL. */
