@@ -27,7 +27,7 @@ enum err base64_add(struct buf *out, struct str octets)
 	return OK;
 }
 
-static int base64_value(unsigned char c)
+int base64_value(unsigned char c)
 {
 	if (c >= 'A' && c <= 'Z')
 		return c - 'A';

@@ -7,6 +7,7 @@
 
 /* rfc4648 4, with padding. */
 enum err base64_add(struct buf *out, struct str octets);
+int base64_value(unsigned char c); /* 0..63; -1: not of the alphabet ("=" neither) */
 /* Strict: padding needed, no white space, no stray bits. false leaves *out undefined. */
 bool base64_take(struct arena *arena, struct str text, struct str *out);
 

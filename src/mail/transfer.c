@@ -23,17 +23,6 @@ const char *transfer_encoding_name(enum transfer_encoding encoding)
 	return encoding < TRANSFER_UNKNOWN ? names[encoding] : "unknown";
 }
 
-static int base64_value(unsigned char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* rfc2045 6.8: other octets are skipped; the first "=" ends it, so that trailers are not read. */
 static size_t base64_decode(struct transfer *transfer, struct str *in, char *out, size_t room)
 {

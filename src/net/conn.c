@@ -423,3 +423,23 @@ const struct tls_info *conn_tls(const struct conn *conn)
 
 	return conn_is_tls(conn) ? &conn->tls->info : &none;
 }
+
+const char *conn_close_reason(enum err err)
+{
+	switch (err) {
+	case OK:
+		return "quit";
+	case ERR_CLOSED:
+		return "peer-closed";
+	case ERR_RESET:
+		return "cut";
+	case ERR_TIMEOUT:
+		return "timeout";
+	case ERR_STOPPED:
+		return "stopping";
+	case ERR_TLS:
+		return "tls";
+	default:
+		return "trouble";
+	}
+}

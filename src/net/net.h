@@ -50,6 +50,9 @@ enum err conn_flush(struct conn *conn, moment deadline) WAITS;
 void conn_shut(
 	struct conn *conn); /* tells the peer that nothing more comes (TLS close_notify, FIN) */
 
+/* Why a session ended, for its close event: "peer-closed", "cut", "timeout", "stopping", "tls" ...; OK: "quit". */
+const char *conn_close_reason(enum err err);
+
 /* ---- who and how much ---- */
 
 const struct addr *conn_peer(const struct conn *conn);

@@ -219,32 +219,12 @@ static enum err greet(struct pop3_session *session) WAITS
 					   session->banner[0] ? " " : "", session->banner));
 }
 
-static const char *reason_of(enum err err)
-{
-	switch (err) {
-	case OK:
-		return "quit";
-	case ERR_CLOSED:
-		return "peer-closed";
-	case ERR_RESET:
-		return "cut";
-	case ERR_TIMEOUT:
-		return "timeout";
-	case ERR_STOPPED:
-		return "stopping";
-	case ERR_TLS:
-		return "tls";
-	default:
-		return "failure";
-	}
-}
-
 static void trace_close(struct pop3_session *session, enum err err)
 {
-	const char *reason = session->close_reason ? session->close_reason : reason_of(err);
+	const char *reason = session->close_reason ? session->close_reason : conn_close_reason(err);
 	char peer[ADDR_TEXT];
 
-	if (err && strcmp(reason, "failure") == 0)
+	if (err && strcmp(reason, "trouble") == 0)
 		TRACE(session->service->trace, session->id, 0, trouble,
 		      .err = str_of(err_name(err)), .detail = str_of(fault_text()));
 	addr_print(conn_peer(session->conn), peer);

@@ -268,22 +268,6 @@ static enum err serve_command(struct smtp_session *s) WAITS
 
 /* ---- the end ---- */
 
-static const char *reason_of(enum err err)
-{
-	switch (err) {
-	case ERR_CLOSED:
-		return "peer-closed";
-	case ERR_RESET:
-		return "cut";
-	case ERR_TIMEOUT:
-		return "timeout";
-	case ERR_STOPPED:
-		return "stopping";
-	default:
-		return "trouble";
-	}
-}
-
 /* rfc5321 3.8: 421 to who can still hear it; nobody is waited for. */
 static void say_farewell(struct smtp_session *s, enum err err) WAITS
 {
@@ -292,9 +276,10 @@ static void say_farewell(struct smtp_session *s, enum err err) WAITS
 	if (err == ERR_TIMEOUT)
 		smtp_trace_policy(s, "session_idle", "close", S("silent for too long"));
 	if (err == ERR_TIMEOUT)
-		smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_idle_too_long), reason_of(err));
+		smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_idle_too_long),
+			      conn_close_reason(err));
 	else if (err == ERR_STOPPED)
-		smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_stopping), reason_of(err));
+		smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_stopping), conn_close_reason(err));
 	else if (!s->is_over && err != ERR_CLOSED && err != ERR_RESET && err != ERR_TLS)
 		smtp_trace_trouble(s, err, "in a session");
 }
@@ -336,7 +321,7 @@ static void finish(struct smtp_session *s, enum err err) WAITS
 	if (err && !s->is_over)
 		say_farewell(s, err);
 	if (!s->reason)
-		s->reason = reason_of(err);
+		s->reason = conn_close_reason(err);
 	if (conn_flush(s->conn, sooner(smtp_patience(s), in_ms(FLUSH_MS))) == OK && !is_gone) {
 		conn_shut(s->conn);
 		linger(s);

@@ -413,12 +413,7 @@ enum err store_sasl_start(struct peer *peer, const struct ask_sasl_start *ask, s
 			handle_give(&x->handle);
 		}
 	}
-	answer->state = result.state;
-	answer->sasl = result.sasl;
-	answer->challenge = result.challenge;
-	answer->account = result.account;
-	answer->address = result.address;
-	answer->delay_ms = result.delay_ms;
+	SIGN_IN_ANSWER(answer, &result);
 	return err;
 }
 
@@ -439,12 +434,7 @@ enum err store_sasl_step(struct peer *peer, const struct ask_sasl_step *ask, str
 	else
 		err = take_step(peer, x, &stepping, &result);
 	handle_give(handle);
-	answer->state = result.state;
-	answer->sasl = result.sasl;
-	answer->challenge = result.challenge;
-	answer->account = result.account;
-	answer->address = result.address;
-	answer->delay_ms = result.delay_ms;
+	SIGN_IN_ANSWER(answer, &result);
 	return err;
 }
 

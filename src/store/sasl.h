@@ -46,6 +46,17 @@ struct sign_in_result {
 	uint64_t delay_ms;
 };
 
+/* Into any of the answers that tell how a sign-in went: the table gives each its own struct. */
+#define SIGN_IN_ANSWER(answer, result)                                                             \
+	do {                                                                                       \
+		(answer)->state = (result)->state;                                                 \
+		(answer)->sasl = (result)->sasl;                                                   \
+		(answer)->challenge = (result)->challenge;                                         \
+		(answer)->account = (result)->account;                                             \
+		(answer)->address = (result)->address;                                             \
+		(answer)->delay_ms = (result)->delay_ms;                                           \
+	} while (0)
+
 struct login_try {
 	struct peer *peer;
 	struct str name; /* as given */

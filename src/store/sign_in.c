@@ -425,10 +425,7 @@ enum err store_password(struct peer *peer, const struct ask_password *ask, struc
 	struct sign_in_result result = { 0 };
 	enum err err = sign_in_by_password(&try, ask->password, arena, &result);
 
-	answer->state = result.state;
-	answer->account = result.account;
-	answer->address = result.address;
-	answer->delay_ms = result.delay_ms;
+	SIGN_IN_ANSWER(answer, &result);
 	return err;
 }
 
@@ -476,10 +473,7 @@ enum err store_apop(struct peer *peer, const struct ask_apop *ask, struct arena 
 			err = sign_in_accept(&try, &finding.account, arena, &result);
 		explicit_bzero(key, sizeof(key));
 	}
-	answer->state = result.state;
-	answer->account = result.account;
-	answer->address = result.address;
-	answer->delay_ms = result.delay_ms;
+	SIGN_IN_ANSWER(answer, &result);
 	return err;
 }
 
