@@ -19,7 +19,8 @@ struct real_stream {
 struct real_listener {
 	struct listener listener;
 	struct fd_watch watch;
-	bool unlinks; /* the path of its UNIX socket, when it goes */
+	bool unlinks;     /* the path of its UNIX socket, when it goes */
+	bool is_wildcard; /* listens on every address of its family */
 };
 
 static struct real_stream *stream_of(struct stream *stream)
@@ -163,6 +164,15 @@ static void stream_settle(struct real_stream *real)
 	set_options(real->watch.fd, real->stream.local.family);
 }
 
+/* Options come from the listening socket (tcp(7)); so does the address, unless it stands for all. */
+static void stream_settle_accepted(struct real_stream *real, const struct real_listener *from)
+{
+	if (from->is_wildcard)
+		read_local(real->watch.fd, &real->stream.local);
+	else
+		real->stream.local = from->listener.address;
+}
+
 enum err stream_of_fd(int fd, struct stream **out)
 {
 	struct sockaddr_storage storage = { 0 };
@@ -265,7 +275,7 @@ static enum err real_accept(struct listener *listener, moment deadline, struct s
 			break;
 		}
 		addr_from_sockaddr((struct sockaddr *)&storage, len, &stream->stream.peer);
-		stream_settle(stream);
+		stream_settle_accepted(stream, real);
 		*out = &stream->stream;
 		return OK;
 	}
@@ -292,6 +302,13 @@ static void set_nonblocking(int fd)
 		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
+static bool is_wildcard(const struct addr *addr)
+{
+	static const unsigned char none[sizeof(addr->ip)];
+
+	return addr->family != ADDR_UNIX && memcmp(addr->ip, none, sizeof(none)) == 0;
+}
+
 enum err listener_of_fd(int fd, struct listener **out)
 {
 	struct real_listener *real = calloc(1, sizeof(*real));
@@ -307,6 +324,8 @@ enum err listener_of_fd(int fd, struct listener **out)
 	real->listener.accept = real_accept;
 	real->listener.drop = real_listener_drop;
 	read_local(fd, &real->listener.address);
+	set_options(fd, real->listener.address.family);
+	real->is_wildcard = is_wildcard(&real->listener.address);
 	*out = &real->listener;
 	return OK;
 }

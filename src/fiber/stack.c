@@ -11,7 +11,7 @@
 #endif
 
 enum {
-	POOL_HOT = 32, /* newest stacks in the pool that keep their pages */
+	POOL_HOT = 128, /* newest stacks in the pool that keep their pages */
 	POOL_MAX = 1024,
 	/* Code built outside this tree may take a frame larger than a page without touching each
 	   page on its way; four guard pages cost no more than one. */
