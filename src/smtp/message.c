@@ -2,7 +2,7 @@
 /* The data of one message on its way in: our Received line, then the client's octets. */
 #include "smtp/session.h"
 
-enum { RECEIVED_MAX = 4096, GRACE_MS = 30'000, TEXT_LINE_MAX = 1000 };
+enum { RECEIVED_MAX = 4096, GRACE_MS = 30'000 };
 
 /* rfc3848, rfc6531 3.7.3: ESMTP + S for TLS + A for a sign-in, after what the client said. */
 static struct str with_keyword(struct smtp_session *s)
@@ -102,7 +102,8 @@ struct smtp_reply smtp_message_judge(struct smtp_session *s)
 						      : S("bare CR in the data"));
 		return smtp_reply(SMTP_REPLY_bare_newline);
 	}
-	if (reader->line_longest > TEXT_LINE_MAX && str_is(s->config->long_lines, S("refuse"))) {
+	if (reader->line_longest > LIMIT_smtp_text_line &&
+	    str_is(s->config->long_lines, S("refuse"))) {
 		smtp_trace_policy(s, "long_lines", "refuse", S("a line longer than 998 octets"));
 		return smtp_reply(SMTP_REPLY_long_line);
 	}
