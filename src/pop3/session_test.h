@@ -16,6 +16,11 @@
  */
 #include "pop3/server.h"
 
+/* What most scripts begin with. */
+#define CLEAR "\tauth_without_tls = yes\n"
+#define LOGIN "S: +OK dbc.example POP3 ready\nC: USER mrose\nS: +OK now PASS\nC: PASS tanstaaf\n"
+#define ONE   "Subject: one\r\n\r\nfirst line\r\n.dotted\r\n..\r\nlast line\r\n" /* 52 octets */
+
 struct fake_message {
 	const char *octets;
 	size_t len;
