@@ -5,7 +5,7 @@
  * row. The store begins as a copy of one that was made once: accounts whose password hash is cheap
  * on purpose, in memory where there is a file system for it, without flushes.
  *
- * All passwords are "secret". No TLS: its chance is OpenSSL's own, and equal seeds must do the same.
+ * All passwords are "secret", postmaster@wire.example's too. No TLS: its chance is OpenSSL's own, and equal seeds must do the same.
  */
 #include "net/net.h"
 #include "supervisor/supervisor.h"
