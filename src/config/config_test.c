@@ -42,6 +42,7 @@ static void an_empty_file_gives_the_seven_preset_listeners(void **state)
 		unsigned port;
 	} wanted[] = {
 		{ "mx", PROTOCOL_SMTP, TLS_MODE_STARTTLS, AUTH_MODE_NONE, 25 },
+		{ "mx-socket", PROTOCOL_SMTP, TLS_MODE_NONE, AUTH_MODE_NONE, 25 },
 		{ "submission", PROTOCOL_SUBMISSION, TLS_MODE_STARTTLS, AUTH_MODE_REQUIRED, 587 },
 		{ "submissions", PROTOCOL_SUBMISSION, TLS_MODE_IMPLICIT, AUTH_MODE_REQUIRED, 465 },
 		{ "lmtp", PROTOCOL_LMTP, TLS_MODE_NONE, AUTH_MODE_NONE, 24 },
@@ -340,7 +341,7 @@ static void the_written_file_says_what_the_defaults_are(void **state)
 	buf_add_char(&text, '\0');
 	config = parse(text.at);
 	assert_true(str_is(config->hostname, S("mail.example.org")));
-	assert_int_equal(config->listener_count, 7);
+	assert_int_equal(config->listener_count, 8);
 	config_unref(&config);
 
 	text.len--;
@@ -359,7 +360,7 @@ static void the_written_file_says_what_the_defaults_are(void **state)
 	}
 	buf_add_char(&plain, '\0');
 	config = parse(plain.at);
-	assert_int_equal(config->listener_count, 7);
+	assert_int_equal(config->listener_count, 8);
 	assert_int_equal(config->connections_max, 10000);
 	assert_true(config_listener(config, S("pop3s"))->tls_mode == TLS_MODE_IMPLICIT);
 	config_unref(&config);

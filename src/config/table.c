@@ -35,6 +35,8 @@ static const struct {
 
 const struct listener_preset listener_presets[] = {
 	{ "mx", "smtp", "0.0.0.0, ::", "starttls", "other servers' mail for our users: 25" },
+	{ "mx-socket", "smtp", "run/smtp.sock", "none",
+	  "the same for programs of this machine; `glasspost smtp` speaks here" },
 	{ "submission", "submission", "0.0.0.0, ::", "starttls",
 	  "our users' mail, TLS and a login required: 587" },
 	{ "submissions", "submission", "0.0.0.0, ::", "implicit", "the same, TLS at once: 465" },

@@ -219,3 +219,40 @@ def test_smtp_source_delivers_by_lmtp(server, mailbox):
     run("smtp-source", "-L", "-s", 5, "-m", 50, "-l", 500, "-f", "alice@example.org", "-t", address,
         f"127.0.0.1:{server.port('lmtp')}", timeout=120)
     assert len(server.messages(address, password)) == 50
+
+
+# ---- the server's SMTP on a pipe and from a file (sendmail -bs, BSMTP) ----
+
+BATCH = """HELO batch.example
+MAIL FROM:<sender@client.example>
+RCPT TO:<alice@example.org>
+DATA
+Subject: batch {mark}
+
+hello
+..dot
+.
+{more}QUIT
+"""
+
+
+def test_a_batch_file_is_played_like_a_session(server, tmp_path):
+    path = tmp_path / "batch"
+    path.write_text(BATCH.format(mark="batch-1", more=""))
+    done = server.run("smtp", str(path))
+    assert "250 2.0.0" in done.stdout and done.stdout.splitlines()[-1].startswith("221 ")
+    assert any(b"Subject: batch batch-1\r\n\r\nhello\r\n.dot\r\n" in message for message in server.messages("alice@example.org"))
+
+
+def test_the_message_behind_a_refused_data_is_not_executed(server, tmp_path):
+    refused = "MAIL FROM:<sender@client.example>\nRCPT TO:<nobody@example.org>\nDATA\nVRFY alice\n.\n"
+    path = tmp_path / "batch"
+    path.write_text(BATCH.format(mark="batch-2", more=refused))
+    done = server.run("smtp", str(path), check=False)
+    assert done.returncode == 65
+    assert "252" not in done.stdout and done.stdout.splitlines()[-1].startswith("221 ")
+
+
+def test_standard_input_speaks_smtp(server):
+    done = server.run("smtp", stdin="EHLO pipe.example\r\nNOOP\r\nQUIT\r\n")
+    assert done.stdout.startswith("220 ") and done.stdout.splitlines()[-1].startswith("221 ")
