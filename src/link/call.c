@@ -421,7 +421,7 @@ static enum err wait_for_answer(struct call *call, struct line *line, uint32_t i
 static enum err send_and_wait(struct call *call) WAITS
 {
 	struct frame head = { .type = FRAME_CALL, .kind = call->kind };
-	struct line *line;
+	struct line *line = NULL;
 	struct seat *seat;
 	enum err err = find_line(call, &line);
 
