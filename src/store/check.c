@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/check.h"
+#include "store/sasl.h"
 
 #include <dirent.h>
 #include <stdarg.h>
@@ -137,6 +138,36 @@ static enum err check_quotas(struct db *db, void *arg)
 	return err;
 }
 
+static enum err check_secrets(struct db *db, void *arg)
+{
+	struct checking *c = arg;
+	unsigned char key[CIPHER_KEY];
+	struct arena arena = { 0 };
+	bool has_row = true;
+	enum err err = db_start(db, Q_check_secrets, NULL, 0);
+
+	secret_key(c->store, key);
+	while (!err) {
+		err = db_step(db, Q_check_secrets, &has_row);
+		if (err || !has_row)
+			break;
+		struct str address = db_text_at(db, Q_check_secrets, 0);
+		struct str secret;
+
+		if (secret_decrypt(&arena, key, address, db_text_at(db, Q_check_secrets, 1),
+				   &secret))
+			complain(c,
+				 "restore store.key from a backup, or glasspost account password",
+				 "the secret kept for %.*s cannot be opened", STR_ARGS(address));
+		else
+			explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
+		arena_reset(&arena);
+	}
+	explicit_bzero(key, sizeof(key));
+	arena_drop(&arena);
+	return err;
+}
+
 static enum err check_engine(struct db *db, void *arg)
 {
 	struct checking *c = arg;
@@ -229,7 +260,7 @@ static enum err check_unknown_files(struct db *db, struct checking *c)
 		err = db_number_values(db, Q_segment_known, DB_VALUES(db_id(number)), &known);
 		/* A newer one is the batch of this moment, or of a crash. */
 		if (!err && !known && number < (uint64_t)newest)
-			complain(c, "remove it, unless the database is an older backup",
+			complain(c, "nothing refers to it; the next start of the server removes it",
 				 "body file %s is not known to the database", entry->d_name);
 	}
 	if (dir)
@@ -269,7 +300,7 @@ static void tell(struct checking *c, const struct check_report *report) WAITS
 static enum err check_all(struct checking *c, const struct check_report *report) WAITS
 {
 	static store_read_fn *const parts[] = { check_engine, check_rows, check_quotas,
-						check_files };
+						check_secrets, check_files };
 	enum err err = OK;
 
 	for (size_t i = 0; !err && i < COUNT_OF(parts); i++) {

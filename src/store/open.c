@@ -65,7 +65,8 @@ static enum err write_key(const char *path, unsigned char key[STORE_KEY])
 	return err;
 }
 
-static enum err read_key(const char *folder, bool create, unsigned char key[STORE_KEY])
+static enum err read_key(const char *folder, bool create, unsigned char key[STORE_KEY],
+			 bool *is_new)
 {
 	char path[STORE_PATH + 32];
 	ssize_t got;
@@ -73,6 +74,7 @@ static enum err read_key(const char *folder, bool create, unsigned char key[STOR
 
 	snprintf(path, sizeof(path), "%s/store.key", folder);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	*is_new = true;
 	if (fd < 0 && errno == ENOENT && create)
 		return write_key(path, key);
 	if (fd < 0)
@@ -82,7 +84,26 @@ static enum err read_key(const char *folder, bool create, unsigned char key[STOR
 	/* A crash while it was being made left it short: nothing was made with it yet. */
 	if (got != STORE_KEY && create && unlink(path) == 0)
 		return write_key(path, key);
+	*is_new = false;
 	return got == STORE_KEY ? OK : fault(ERR_CORRUPT, "%s is too short", path);
+}
+
+/* Mail and passwords need no key, so a lost one does not keep the store from serving. */
+static enum err load_key(struct store *store, bool create)
+{
+	int64_t secrets = 0;
+	bool is_new;
+	enum err err = read_key(store->folder, create, store->key, &is_new);
+
+	if (!err && is_new)
+		err = db_number_values(store->writer.db, Q_count_secrets, NULL, 0, &secrets);
+	if (!err && secrets > 0)
+		store_trouble(store,
+			      fault(ERR_CORRUPT,
+				    "store.key was lost, and with it %lld kept secrets",
+				    (long long)secrets),
+			      "run `glasspost store check`");
+	return err;
 }
 
 static enum err flush_folder(const char *path)
@@ -124,8 +145,25 @@ static enum err load_id(struct db *db, uint64_t *out)
 	return db_run(db, Q_setting_add, db_str(S("store")), db_str(str_of(text)));
 }
 
-/* A file older than the newest one that no row knows was left by a compaction that was cut short. */
-static void remove_leftovers(struct store *store, uint64_t newest)
+/* Of another store: put here by a person, and not ours to remove. A torn header is of a crash of ours. */
+static bool is_of_another_store(const struct store *store, int folder, const char *name)
+{
+	unsigned char octets[SEGMENT_HEADER];
+	struct segment_head head;
+	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	bool is_whole = fd >= 0 && pread(fd, octets, sizeof(octets), 0) == SEGMENT_HEADER &&
+			segment_head_parse(octets, &head);
+
+	if (fd >= 0)
+		close(fd);
+	return is_whole && head.store != store->id;
+}
+
+/*
+ * A file that no row knows was begun by a commit that never was, or left by a compaction that was cut
+ * short. Nothing refers to it, and what the newest known file holds behind its end is cut off likewise.
+ */
+static void remove_leftovers(struct store *store)
 {
 	DIR *dir = opendir(store->body_folder);
 	struct dirent *entry;
@@ -133,12 +171,12 @@ static void remove_leftovers(struct store *store, uint64_t newest)
 	int64_t known;
 
 	while (dir && (entry = readdir(dir))) {
-		if (!segment_name_parse(entry->d_name, &number) || number >= newest)
+		if (!segment_name_parse(entry->d_name, &number))
 			continue;
 		if (db_number_values(store->writer.db, Q_segment_known, DB_VALUES(db_id(number)),
 				     &known))
 			break;
-		if (known == 0)
+		if (known == 0 && !is_of_another_store(store, dirfd(dir), entry->d_name))
 			(void)!unlinkat(dirfd(dir), entry->d_name, 0);
 	}
 	if (dir)
@@ -161,8 +199,8 @@ static enum err resume_segments(struct store *store)
 		newest = (uint64_t)db_int_at(db, Q_segment_newest, 0);
 		end = (uint64_t)db_int_at(db, Q_segment_newest, 1);
 		db_finish(db, Q_segment_newest);
-		remove_leftovers(store, newest);
 	}
+	remove_leftovers(store);
 	err = body_files_resume(store->writer.segments, newest, end);
 	if (err == ERR_CORRUPT) {
 		/* Mail goes on in a new file; `glasspost store check --deep` tells which bodies are lost. */
@@ -170,6 +208,39 @@ static enum err resume_segments(struct store *store)
 		err = body_files_resume(store->writer.segments, newest, UINT64_MAX);
 	}
 	return err;
+}
+
+static bool has_segments(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *entry;
+	uint64_t number;
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir)))
+		found = segment_name_parse(entry->d_name, &number);
+	if (dir)
+		closedir(dir);
+	return found;
+}
+
+/*
+ * An empty database where mail or a key is: the true one was lost. To go on with an empty one would
+ * refuse everybody's mail for good ("no such user"), and take the body files for leftovers.
+ */
+static enum err check_not_lost(struct store *store)
+{
+	char key[STORE_PATH + 32];
+	unsigned version;
+	enum err err = schema_version(store->writer.db, &version);
+
+	snprintf(key, sizeof(key), "%s/store.key", store->folder);
+	if (err || version > 0 || (access(key, F_OK) != 0 && !has_segments(store->body_folder)))
+		return err;
+	return fault(ERR_CORRUPT,
+		     "%s/glasspost.db is missing or empty, though this store was used: restore it "
+		     "from a backup",
+		     store->folder);
 }
 
 static enum err open_writer(struct store *store, const struct store_options *options)
@@ -186,6 +257,8 @@ static enum err open_writer(struct store *store, const struct store_options *opt
 	int64_t newest = 0;
 	enum err err = db_open(&db, &writer->db);
 
+	if (!err)
+		err = check_not_lost(store);
 	if (!err)
 		err = schema_upgrade(writer->db, schema_steps, schema_step_count);
 	if (!err)
@@ -233,9 +306,10 @@ static enum err open_files(void *arg)
 	if (!err)
 		err = take_lock(store->folder, &store->lock);
 	if (!err)
-		err = read_key(store->folder, options->create, store->key);
-	if (!err)
 		err = open_writer(store, options);
+	/* After the database: a key without one shows that there was one. */
+	if (!err)
+		err = load_key(store, options->create);
 	if (!err)
 		err = open_readers(store);
 	if (!err)
@@ -401,6 +475,7 @@ enum err store_create(const char *folder, struct str domain)
 	unsigned char key[STORE_KEY];
 	char path[STORE_PATH];
 	struct db *db = NULL;
+	bool is_new;
 	int lock = -1;
 	enum err err;
 
@@ -418,12 +493,12 @@ enum err store_create(const char *folder, struct str domain)
 	if (!err)
 		err = take_lock(folder, &lock);
 	if (!err)
-		err = read_key(folder, true, key);
-	if (!err)
 		err = db_open(&options, &db);
 	if (!err)
 		err = fill_new(db, domain);
 	db_close(&db);
+	if (!err)
+		err = read_key(folder, true, key, &is_new);
 	if (!err)
 		err = flush_folder(folder);
 	if (lock >= 0)
