@@ -42,6 +42,7 @@ static void trace_step(struct smtp_session *s, const struct exchange *exchange, 
 static enum err succeed(struct smtp_session *s, struct exchange *exchange) WAITS
 {
 	s->is_signed_in = true;
+	s->masks_lines = false;
 	s->account_handle = exchange->answer.account;
 	buf_reset(&s->account);
 	buf_add(&s->account, exchange->answer.address);
@@ -255,13 +256,13 @@ enum err smtp_run_auth(struct smtp_session *s, const struct smtp_command *comman
 	struct str initial = S("");
 	enum err err;
 
+	/* However it ends but well: responses that were sent ahead come as if they were commands. */
+	s->masks_lines = true;
 	if (!refused.code && command->has_initial &&
 	    !base64_take(&s->arena, command->initial, &initial))
 		refused = smtp_reply(SMTP_REPLY_bad_base64);
-	if (refused.code) {
-		s->masks_lines = true;
+	if (refused.code)
 		return smtp_say(s, refused);
-	}
 	err = start(s, &exchange, command, initial);
 	if (err) {
 		smtp_trace_trouble(s, err, "signing in");

@@ -2,11 +2,16 @@
 /* BDAT (rfc3030): the message in counted chunks. The octets come whatever we think of them. */
 #include "smtp/session.h"
 
-enum { EATEN_MAX = 64 << 20 };
+enum { EATEN_MAX = 64 << 20, EATING_MS = 30'000 };
 
-/* The octets of a chunk that nobody wants: read, so that none of them is taken for a command. */
+/*
+ * The octets of a chunk that nobody wants: read, so that none of them is taken for a command. No slower
+ * than a message may come.
+ */
 static enum err eat(struct smtp_session *s, uint64_t octets) WAITS
 {
+	uint64_t rate = s->config->data_rate_min;
+	moment deadline = rate ? in_ms(EATING_MS + (int64_t)(octets / rate * 1000)) : NEVER;
 	enum err err = OK;
 
 	while (octets > 0) {
@@ -16,7 +21,7 @@ static enum err eat(struct smtp_session *s, uint64_t octets) WAITS
 		conn_take(s->conn, part);
 		octets -= part;
 		if (octets > 0)
-			err = conn_fill(s->conn, smtp_patience(s));
+			err = conn_fill(s->conn, sooner(deadline, smtp_patience(s)));
 		if (err)
 			return err;
 	}

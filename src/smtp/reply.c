@@ -79,6 +79,8 @@ enum err smtp_reply_print(struct buf *out, const struct smtp_reply *reply, bool 
 	struct str line;
 
 	must(reply->code >= 200 && reply->code <= 599);
+	if (reply->code == 334) /* rfc4954 4: a challenge is one line, up to 12288 octets */
+		room = LIMIT_sasl_line - sizeof("334 \r\n") + 1;
 	with_enhanced = with_enhanced && reply->enhanced.len > 0;
 	if (with_enhanced)
 		room -= reply->enhanced.len + 1;

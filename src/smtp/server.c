@@ -90,10 +90,19 @@ static enum err greet(struct smtp_session *s) WAITS
 
 /* ---- commands ---- */
 
+/* Not understood, and yet it may be an AUTH: a blank before it, a tab or a control behind it. */
+static bool is_like_auth(struct str line)
+{
+	for (; line.len >= 4; line = str_from(line, 1))
+		if (str_starts_nocase(line, S("AUTH")))
+			return true;
+	return false;
+}
+
 static void trace_command(struct smtp_session *s, const struct smtp_command *command,
 			  struct str line)
 {
-	bool is_response = s->masks_lines && command->verb == SMTP_UNKNOWN;
+	bool is_response = command->verb == SMTP_UNKNOWN && (s->masks_lines || is_like_auth(line));
 	bool is_auth = command->verb == SMTP_AUTH && command->argument.len > 0;
 	bool has_secret = is_response || (is_auth && command->has_initial);
 

@@ -251,6 +251,38 @@ static void a_secret_behind_a_refused_auth_is_masked(void **state)
 	stage_done(&stage);
 }
 
+/* Whatever comes in between: a response that was sent ahead is no command, and stays a secret. */
+static void a_secret_is_masked_however_auth_fails(void **state)
+{
+	static const struct {
+		const char *script;
+		enum err store;
+	} ways[] = {
+		{ "C- AUTH LOGIN\nC- !\nC: c2VjcmV0\nS: 334 *\nS: 501 *\nS: 500 *\n", OK },
+		{ "C- AUTH LOGIN\nC- *\nC: c2VjcmV0\nS: 334 *\nS: 501 *\nS: 500 *\n", OK },
+		{ "C- AUTH LOGIN\nC- YWxpY2U=\nC: c2VjcmV0\nS: 454 *\nS: 500 *\nS: 500 *\n",
+		  ERR_GONE },
+		{ "C- AUTH PLAIN AGFsaWNlAHdyb25n\nC: c2VjcmV0\nS: 535 *\nS: 500 *\n", OK },
+		{ "R:  AUTH PLAIN c2VjcmV0\\r\\n\nS: 500 *\n", OK },
+		{ "R: AUTH\\tPLAIN c2VjcmV0\\r\\n\nS: 500 *\n", OK },
+		{ "R: AUTH PLAIN c2VjcmV0\\x01\\r\\n\nS: 500 *\n", OK },
+		{ "C: AUTHPLAIN c2VjcmV0\nS: 500 *\n", OK },
+		{ "C: AUTH=PLAIN c2VjcmV0\nS: 500 *\n", OK },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		struct stage stage = { .house = { .sasl_err = ways[i].store } };
+		char script[600];
+
+		snprintf(script, sizeof(script), SECURE "%s" QUIT, ways[i].script);
+		play_submission(&stage, script);
+		assert_false(stage_traced(&stage, "c2VjcmV0"));
+		assert_true(stage_traced(&stage, "\"verb\":\"QUIT\""));
+		stage_done(&stage);
+	}
+}
+
 static void the_store_being_away_is_no_refusal(void **state)
 {
 	struct stage stage = { .house.sasl_err = ERR_GONE };
@@ -311,6 +343,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_sign_in_is_refused_and_the_session_goes_on),
 		cmocka_unit_test(a_wrong_password_is_told_late_and_ends_in_421),
 		cmocka_unit_test(a_secret_behind_a_refused_auth_is_masked),
+		cmocka_unit_test(a_secret_is_masked_however_auth_fails),
 		cmocka_unit_test(the_store_being_away_is_no_refusal),
 		cmocka_unit_test(implicit_tls_speaks_smtp_at_once),
 		cmocka_unit_test(a_port_without_sign_in_has_no_auth),

@@ -9,7 +9,8 @@
  *      linear in its length.
  *  (2) What a function gives is a view into its input or lies in the arena it was handed.
  *  (3) A printed reply holds no CR, LF or other control but its own line ends, and no line of it is
- *      longer than LIMIT_smtp_reply_line: what a client sent cannot forge a reply.
+ *      longer than LIMIT_smtp_reply_line, a SASL challenge (334) apart: what a client sent cannot
+ *      forge a reply.
  *  (4) commands.def and replies.def are the only lists of commands and replies.
  */
 #include "mail/mail.h"

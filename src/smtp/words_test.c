@@ -322,6 +322,22 @@ static void a_reply_is_lines_of_at_most_512_octets(void **state)
 	arena_drop(&arena);
 }
 
+/* rfc4954 4: clients read one line of up to 12288 octets, and no continuation. */
+static void a_long_challenge_is_one_line(void **state)
+{
+	struct arena arena = { 0 };
+	OWNED(buf) struct buf out = BUF(1 << 16);
+	char *words = arena_take(&arena, 12000);
+	struct smtp_reply reply = { 334, S(""), { words, 12000 } };
+
+	(void)state;
+	memset(words, 'x', 12000);
+	assert_int_equal(smtp_reply_print(&out, &reply, true), OK);
+	assert_int_equal(out.len, 12006);
+	assert_true(str_starts(buf_str(&out), S("334 x")));
+	arena_drop(&arena);
+}
+
 static void nothing_in_a_reply_can_start_another(void **state)
 {
 	OWNED(buf) struct buf out = BUF(4096);
@@ -368,6 +384,7 @@ int main(void)
 		cmocka_unit_test(order_says_what_is_missing),
 		cmocka_unit_test(every_reply_fits_its_own_enhanced_code),
 		cmocka_unit_test(a_reply_is_lines_of_at_most_512_octets),
+		cmocka_unit_test(a_long_challenge_is_one_line),
 		cmocka_unit_test(nothing_in_a_reply_can_start_another),
 		cmocka_unit_test(xtext_comes_back_as_it_went),
 	};
