@@ -193,18 +193,19 @@ static size_t shown_length(struct str line)
 	struct scan scan = scan_of(line);
 	struct str word = take_verb(&scan);
 	size_t verb_end = (size_t)(scan.at - line.at);
-	struct str ignored;
+	struct str name;
 
 	switch (verb_of(word)) {
 	case POP3_PASS:
 		return verb_end;
 	case POP3_APOP:
-	case POP3_AUTH:
-		if (!take_word(&scan, &ignored))
-			return line.len;
+		take_word(&scan, &name);
 		return (size_t)(scan.at - line.at);
-	case POP3_NONE:
-		return verb_end; /* a mistyped PASS is nobody's business either */
+	case POP3_AUTH: /* a mechanism's name has 20 letters at most (rfc4422 3.1) */
+		take_word(&scan, &name);
+		return name.len > 20 ? verb_end : (size_t)(scan.at - line.at);
+	case POP3_NONE: /* a mistyped PASS is nobody's business either, nor what sticks to it */
+		return str_starts_nocase(word, S("PASS")) ? 4 : verb_end;
 	default:
 		return line.len;
 	}

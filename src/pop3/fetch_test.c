@@ -71,6 +71,29 @@ static char *big_message(size_t len)
 	return at;
 }
 
+/* What was fetched in the same breath as QUIT reaches who reads slowly, before it is deleted. */
+static void a_slow_reader_loses_nothing_by_a_pipelined_quit(void **state)
+{
+	enum { LEN = 100000 };
+	char *octets = big_message(LEN);
+	struct stage stage = { .listener = CLEAR,
+			       .script = LOGIN
+			       "S: +OK*\nC- RETR 1\nC- DELE 1\nC: QUIT\nIDLE 20000\n"
+			       "S: +OK 100000 octets\nS...\nS: +OK deleted*\nS: +OK goodbye\n"
+			       "END\n" };
+	struct stage gone = stage;
+
+	(void)state;
+	fill(&stage.store, 1, octets, LEN);
+	play_and_check(&stage);
+	assert_true(stage.store.deleted[0]);
+	fill(&gone.store, 1, octets, LEN);
+	gone.script = LOGIN "S: +OK*\nC- RETR 1\nC- DELE 1\nC: QUIT\nIDLE 900000\n";
+	play_and_check(&gone);
+	assert_false(gone.store.deleted[0]);
+	free(octets);
+}
+
 static void a_large_message_comes_whole(void **state)
 {
 	enum { LEN = 640000 };
@@ -126,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pipelined_fetches_are_read_ahead),
 		cmocka_unit_test(a_client_that_hops_about_costs_no_extra_reads),
+		cmocka_unit_test(a_slow_reader_loses_nothing_by_a_pipelined_quit),
 		cmocka_unit_test(a_large_message_comes_whole),
 		cmocka_unit_test(a_message_that_fails_halfway_cuts_the_connection),
 	};

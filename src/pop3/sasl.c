@@ -233,6 +233,8 @@ enum err pop3_auth(struct pop3_session *session, const struct pop3_command *comm
 	struct exchange exchange = { .login = { .began = now() } };
 	struct str initial = S("");
 
+	/* However it ends: responses that were sent ahead may follow. A verb that is one ends it. */
+	session->masks_lines = true;
 	if (!command->has_text) /* rfc5034 does not have it, but rfc1734's clients ask like this */
 		return list_mechanisms(session);
 	if (!pop3_offers(session, command->text))

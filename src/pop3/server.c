@@ -6,6 +6,7 @@
 enum {
 	IDLE_LEAST_MS = 600000, /* rfc1939 3: an autologout timer is at least 10 minutes */
 	HOLD_MS = 1000,         /* silence after which nothing is held in memory for the client */
+	LAST_WRITE_MS = 300000, /* for what a client in order still has to read */
 	FAREWELL_MS = 1000
 };
 
@@ -22,6 +23,10 @@ static enum err run_quit(struct pop3_session *session, const struct pop3_command
 	enum err err;
 
 	(void)command;
+	/* What goes must have left here first: a slow client may have asked for it in the same breath. */
+	err = drop->marked_count ? conn_flush(session->conn, in_ms(LAST_WRITE_MS)) : OK;
+	if (err)
+		return err;
 	session->close_reason = "quit";
 	if (session->state == POP3_AUTHORIZATION)
 		return pop3_answer(session, POP3_REPLY_BYE);
@@ -85,6 +90,12 @@ static enum err run_line(struct pop3_session *session, struct str line) WAITS
 	bool masked;
 	struct str shown = pop3_command_mask(&session->arena, line, &masked);
 
+	if (command.verb == POP3_NONE && session->masks_lines) {
+		shown = S("****");
+		masked = true;
+	} else if (command.verb != POP3_NONE) {
+		session->masks_lines = false;
+	}
 	session->verb = command.verb;
 	session->command_at = now();
 	session->commands++;
@@ -243,7 +254,7 @@ static void session_done(struct pop3_session *session, enum err err) WAITS
 	/* rfc1939 3: a client that was silent for too long is sent no response. */
 	if (err == ERR_STOPPED)
 		(void)!pop3_say(session, pop3_reply_text(POP3_REPLY_STOPPING));
-	(void)!conn_flush(session->conn, in_ms(FAREWELL_MS));
+	(void)!conn_flush(session->conn, in_ms(err ? FAREWELL_MS : LAST_WRITE_MS));
 	maildrop_close(&session->drop);
 	pop3_sign_out(session);
 	trace_close(session, err);

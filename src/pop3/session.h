@@ -22,6 +22,7 @@ struct pop3_session {
 	const char *close_reason; /* set: the session ends after this command */
 	bool exempt;              /* errors and failures of this peer are not counted */
 	bool utf8;                /* the client said UTF8 */
+	bool masks_lines; /* AUTH did not succeed: its responses may come as if they were commands */
 
 	char banner[POP3_BANNER]; /* the timestamp of the greeting; "" without APOP */
 	char peer[ADDR_TEXT];     /* address without port */

@@ -536,6 +536,30 @@ static void a_browser_is_sent_away(void **state)
 	play_and_check(&stage);
 }
 
+/* A response that was sent ahead of a refused AUTH is no command, and stays a secret. */
+static void a_secret_is_masked_however_auth_fails(void **state)
+{
+	static const char *const ways[] = {
+		"C- AUTH PLAIN\nC: c2VjcmV0\nS: -ERR*\nS: -ERR*\n",
+		"C- STLS x\nC- AUTH LOGIN\nC- YWxpY2U=\nC: c2VjcmV0\nS: -ERR*\nS: -ERR*\nS: "
+		"-ERR*\nS: -ERR*\n",
+		"C- AUTH SCRAM-SHA-256 !\nC: c2VjcmV0\nS: -ERR*\nS: -ERR*\n",
+		"C: PASSc2VjcmV0\nS: -ERR*\n",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		char script[300];
+		struct stage stage = { .store = two_messages(), .script = script };
+
+		snprintf(script, sizeof(script), "S: +OK*\n%sC: QUIT\nS: +OK*\nEND\n", ways[i]);
+		stage_play(&stage);
+		assert_true(str_find_str(buf_str(&stage.events), S("c2VjcmV0")) == STR_NONE);
+		assert_true(str_find_str(buf_str(&stage.events), S("QUIT")) != STR_NONE);
+		stage_done(&stage);
+	}
+}
+
 static void the_trace_tells_the_whole_session(void **state)
 {
 	static const char *const wanted[] = { "\"connect\"",   "greeting",         "PASS ****",
@@ -594,6 +618,7 @@ int main(void)
 		cmocka_unit_test(a_silent_client_has_ten_minutes),
 		cmocka_unit_test(a_line_too_long_is_refused_and_skipped),
 		cmocka_unit_test(a_browser_is_sent_away),
+		cmocka_unit_test(a_secret_is_masked_however_auth_fails),
 		cmocka_unit_test(the_trace_tells_the_whole_session),
 	};
 
