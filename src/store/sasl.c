@@ -393,6 +393,7 @@ static enum err start_steps(struct peer *peer, struct exchange *x, const struct 
 	err = take_step(peer, x, &first, out);
 	if (err || out->state != SASL_CONTINUE || !server_first || !ask->has_initial)
 		return err;
+	*out = (struct sign_in_result){ 0 }; /* the first challenge was answered before it was said */
 	return take_step(peer, x, &second, out);
 }
 

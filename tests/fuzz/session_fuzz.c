@@ -13,8 +13,21 @@
  */
 #include "scene.h"
 
+#include <argon2.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define GP_LEAKS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define GP_LEAKS 1
+#endif
+#endif
+
+#ifdef GP_LEAKS
+#include <sanitizer/lsan_interface.h>
+#endif
 
 enum {
 	VISITORS = 4,
@@ -71,6 +84,14 @@ struct play {
 static struct world *world;
 static struct scene scene;
 static unsigned inputs;
+
+/* In the library's place, which takes longer than the rest of an input for a name that is not there. */
+int argon2id_verify(const char *encoded, const void *password, const size_t len)
+{
+	(void)encoded;
+	return str_is((struct str){ password, len }, S("secret")) ? ARGON2_OK
+								  : ARGON2_VERIFY_MISMATCH;
+}
 
 /* ---- ids ---- */
 
@@ -211,21 +232,6 @@ static void note_octet(struct visitor *v, char octet)
 	buf_reset(&v->command);
 }
 
-static void speak(struct play *play, struct str octets) WAITS
-{
-	struct visitor *v = play->speaker;
-
-	if (octets.len == 0)
-		return;
-	if (!v)
-		v = play->speaker = play->visitors[0] = visitor_new(play, KIND_MX);
-	if (v->is_shut)
-		return;
-	for (size_t i = 0; i < octets.len; i++)
-		note_octet(v, octets.at[i]);
-	(void)!stream_write(v->stream, octets, in_ms(WRITE_MS));
-}
-
 static void turn_to(struct play *play, unsigned argument) WAITS
 {
 	struct visitor **place = &play->visitors[argument & 3];
@@ -233,6 +239,22 @@ static void turn_to(struct play *play, unsigned argument) WAITS
 	if (!*place)
 		*place = visitor_new(play, (argument >> 2 & 3));
 	play->speaker = *place;
+}
+
+static void speak(struct play *play, struct str octets) WAITS
+{
+	struct visitor *v;
+
+	if (octets.len == 0)
+		return;
+	if (!play->speaker)
+		turn_to(play, 0);
+	v = play->speaker;
+	if (v->is_shut)
+		return;
+	for (size_t i = 0; i < octets.len; i++)
+		note_octet(v, octets.at[i]);
+	(void)!stream_write(v->stream, octets, in_ms(WRITE_MS));
 }
 
 static void leave(struct play *play, bool cut) WAITS
@@ -450,6 +472,10 @@ static void end_house(void)
 	must(!world_spawn(world, "end", end_fiber, NULL));
 	world_run(world);
 	world_drop(&world);
+#ifdef GP_LEAKS
+	/* Here: after each input it would take longer than the input. */
+	must(!__lsan_do_recoverable_leak_check());
+#endif
 }
 
 static void end_all(void)
