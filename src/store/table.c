@@ -13,10 +13,12 @@ static size_t bucket_of(const struct table *table, uint64_t key)
 
 static void link_item(struct table *table, struct table_item *item)
 {
-	struct table_item **bucket = &table->buckets[bucket_of(table, item->key)];
+	size_t at = bucket_of(table, item->key);
 
-	item->next = *bucket;
-	*bucket = item;
+	item->next = table->buckets[at];
+	table->buckets[at] = item;
+	if (at < table->first_used)
+		table->first_used = at;
 }
 
 static void grow(struct table *table)
@@ -27,6 +29,7 @@ static void grow(struct table *table)
 	table->bucket_count = old_count ? 2 * old_count : BUCKETS_SMALLEST;
 	table->buckets = calloc(table->bucket_count, sizeof(struct table_item *));
 	must(table->buckets);
+	table->first_used = table->bucket_count;
 	for (size_t i = 0; i < old_count; i++)
 		while (old[i]) {
 			struct table_item *item = old[i];
@@ -76,12 +79,14 @@ void table_remove(struct table *table, struct table_item *item)
 	table->count--;
 }
 
-struct table_item *table_any(const struct table *table)
+struct table_item *table_any(struct table *table)
 {
-	for (size_t i = 0; table->count && i < table->bucket_count; i++)
-		if (table->buckets[i])
-			return table->buckets[i];
-	return NULL;
+	if (!table->count)
+		return NULL;
+	/* Buckets found empty are not looked at again: to empty a table takes one walk. */
+	while (!table->buckets[table->first_used])
+		table->first_used++;
+	return table->buckets[table->first_used];
 }
 
 void table_drop(struct table *table)

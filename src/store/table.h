@@ -15,6 +15,7 @@ struct table {
 	struct table_item **buckets; /* NULL until the first item */
 	size_t bucket_count;         /* a power of two */
 	size_t count;
+	size_t first_used; /* no bucket before this one holds anything */
 };
 
 void table_add(struct table *table, struct table_item *item, uint64_t key);
@@ -23,5 +24,5 @@ struct table_item *table_find(const struct table *table, uint64_t key);
 struct table_item *table_find_next(const struct table_item *item);
 void table_remove(struct table *table, struct table_item *item); /* it must be in it */
 /* Any item, or NULL: to empty a table. */
-struct table_item *table_any(const struct table *table);
+struct table_item *table_any(struct table *table);
 void table_drop(struct table *table);
