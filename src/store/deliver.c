@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+enum { FIELDS_ADDED = 65536 }; /* more than a gate puts in front of a message of the largest size */
+
 /* One mailbox that gets (or has already) this message. */
 struct placement {
 	size_t recipient;
@@ -145,19 +147,27 @@ static enum err check_quota(struct writer *writer, const struct delivery *d,
 	return err;
 }
 
-/* Was it kept by an earlier try whose answer was lost? */
+/*
+ * Was it kept by an earlier try whose answer was lost? Gates make ids apart from one another, so that two
+ * may meet: another message of the same id is refused for now, and never taken for kept.
+ */
 static enum err find_earlier(struct writer *writer, const struct delivery *d,
 			     struct placement *placement)
 {
-	int64_t uid = 0;
-	enum err err = db_number_values(writer->db, Q_message_done,
-					DB_VALUES(db_id(d->ask->message), db_id(placement->account),
-						  db_id(placement->mailbox)),
-					&uid);
+	const enum db_query q = Q_message_done;
+	bool is_same;
+	enum err err = db_select(writer->db, q, db_id(d->ask->message), db_id(placement->account),
+				 db_id(placement->mailbox));
 
-	placement->uid = (uint64_t)uid;
-	placement->had = uid != 0;
-	return err;
+	if (!err)
+		err = db_step(writer->db, q, &placement->had);
+	if (err || !placement->had)
+		return err;
+	placement->uid = (uint64_t)db_int_at(writer->db, q, 0);
+	is_same = (uint64_t)db_int_at(writer->db, q, 1) == d->size &&
+		  str_is(db_text_at(writer->db, q, 2), d->ask->sender);
+	db_finish(writer->db, q);
+	return is_same ? OK : fault(ERR_EXISTS, "another message has this id");
 }
 
 static enum err place(struct writer *writer, struct delivery *d, size_t recipient,
@@ -303,16 +313,24 @@ static void prepare(struct store *store, const struct ask_deliver *ask, struct d
 	store_policy(store, ask->create, &d->policy);
 }
 
+/* Before anything is mapped: reading a hole of a memfd makes memory of it. */
+static enum err check_size(struct store *store, uint64_t octets)
+{
+	if (octets > store->config->message_size_max + FIELDS_ADDED)
+		return fault(ERR_LIMIT, "a message of %llu octets", (unsigned long long)octets);
+	return store_has_room(store, octets)
+		       ? OK
+		       : fault(ERR_FULL, "less than disk_floor would be free");
+}
+
 enum err store_deliver(struct store *store, const struct ask_deliver *ask, struct arena *arena,
 		       struct answer_deliver *answer) WAITS
 {
 	struct config *config = config_ref(store->config); /* its texts are read by the writer */
 	struct delivery d = { 0 };
 	uint64_t *outcomes;
-	enum err err = OK;
+	enum err err = check_size(store, ask->body.size);
 
-	if (!store_has_room(store, ask->body.size))
-		err = fault(ERR_FULL, "less than disk_floor would be free");
 	if (!err)
 		err = body_map(&ask->body, &d.octets);
 	if (!err) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/fixture.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void one_message(struct fixture *f) WAITS
 {
@@ -291,6 +294,64 @@ static void a_body_may_be_larger_than_a_segment_and_may_be_empty(void **state)
 	fixture_run(&(struct fixture){ .body = large, .config_text = "segment_size = 1M\n" });
 }
 
+/* Gates make ids apart: two of them may meet, and neither message may pass for the other. */
+static void ids_that_meet(struct fixture *f) WAITS
+{
+	struct arena arena = { 0 };
+	struct handover other = { .message = 7,
+				  .sender = "else@example.com",
+				  .to = { "anna@example.org" },
+				  .body = S("first\r\n") };
+	uint64_t out[8];
+
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(hand_one(f, 7, "anna@example.org", "first\r\n") == DELIVERY_DONE);
+	/* The same once more: it is there already. */
+	CHECK(hand_one(f, 7, "anna@example.org", "first\r\n") == DELIVERY_DONE);
+	CHECK(read_all(f, &arena, "anna@example.org", "INBOX").count == 1);
+	/* Another message: it is not kept, and nobody says it was. */
+	CHECK(hand_one(f, 7, "anna@example.org", "second one\r\n") == 100 + ERR_EXISTS);
+	CHECK(hand_over(f, &other, out) == ERR_EXISTS);
+	CHECK(hand_one(f, 8, "anna@example.org", "second one\r\n") == DELIVERY_DONE);
+	CHECK(read_all(f, &arena, "anna@example.org", "INBOX").count == 2);
+	CHECK(complaints(f) == 0);
+	arena_drop(&arena);
+}
+
+static void another_message_of_the_same_id_is_not_taken_for_kept(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = ids_that_meet });
+}
+
+/* A gate that has fallen may offer what takes it nothing to make: a hole of any size. */
+static void a_hole(struct fixture *f) WAITS
+{
+	struct arena arena = { 0 };
+	struct str to = S("anna@example.org");
+	struct answer_deliver answer = { 0 };
+	struct ask_deliver ask = { .message = 9, .recipients = { &to, 1 } };
+
+	add_account(f, "anna@example.org", NULL, -1);
+	ask.body = (struct body){ .fd = memfd_create("hole", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+				  .size = f->config->message_size_max + (1 << 20) };
+	CHECK(ask.body.fd >= 0 && ftruncate(ask.body.fd, (off_t)ask.body.size) == 0);
+	CHECK(fcntl(ask.body.fd, F_ADD_SEALS,
+		    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0);
+	CHECK(store_deliver(f->store, &ask, &arena, &answer) == ERR_LIMIT);
+	CHECK(read_all(f, &arena, "anna@example.org", "INBOX").count == 0);
+	body_done(&ask.body);
+	arena_drop(&arena);
+}
+
+static void a_body_over_the_largest_size_is_not_even_looked_at(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){
+		.body = a_hole,
+		.config_text = "hostname = mail.example.org\nmessage_size_max = 1M\n" });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +365,8 @@ int main(void)
 		cmocka_unit_test(subaddresses_make_folders_where_that_is_wanted),
 		cmocka_unit_test(many_who_wait_share_a_commit),
 		cmocka_unit_test(a_body_may_be_larger_than_a_segment_and_may_be_empty),
+		cmocka_unit_test(another_message_of_the_same_id_is_not_taken_for_kept),
+		cmocka_unit_test(a_body_over_the_largest_size_is_not_even_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
