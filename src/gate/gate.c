@@ -16,6 +16,7 @@ static struct caps_limits limits_of(const struct config *config)
 		.open_per_group = (unsigned)config->connections_per_address,
 		.new_per_minute = (unsigned)config->connections_new_per_minute,
 		.open_in_all = (unsigned)config->connections_max,
+		.octets_in_all = config->message_memory_max,
 		.exempt = config->exempt,
 		.exempt_count = config->exempt_count,
 	};

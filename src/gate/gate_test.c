@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The gate led through its life in either world: who may come in, reload, certificates, stop. */
 #include "gate/gate.h"
+#include "gate/port.h"
 #include "net/net.h"
+#include "stage/certificate.h"
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@ enum { LONG_MS = 60'000 };
 /* A gate, the roles behind it, and the address of its only listener. */
 struct scene {
 	void (*play)(struct scene *scene) WAITS;
+	const char *protocol; /* NULL: smtp */
 	const char *options;  /* general ones */
 	const char *listener; /* the listener's */
 	struct role *role;
@@ -88,40 +88,20 @@ static void wire(struct scene *scene, enum role_kind other, const struct link_ha
 static struct str config_text(const struct scene *scene, struct buf *out, const char *hostname)
 {
 	buf_reset(out);
-	buf_print(out, "hostname = \"%s\"\n%s\nlistener \"mx\" {\nprotocol = smtp\n%s\n}\n",
-		  hostname, scene->options ? scene->options : "",
+	buf_print(out, "hostname = \"%s\"\n%s\nlistener \"mx\" {\nprotocol = %s\n%s\n}\n", hostname,
+		  scene->options ? scene->options : "", scene->protocol ? scene->protocol : "smtp",
 		  scene->listener ? scene->listener : "");
 	must(!out->failed);
 	return buf_str(out);
 }
 
-static struct str pem_of(BIO *bio)
-{
-	char *at;
-	long len = BIO_get_mem_data(bio, &at);
-
-	return (struct str){ at, (size_t)len };
-}
-
 static void certify(struct role *role) WAITS
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
-	BIO *chain_pem = BIO_new(BIO_s_mem());
-	BIO *key_pem = BIO_new(BIO_s_mem());
+	OWNED(buf) struct buf chain = BUF(8192);
+	OWNED(buf) struct buf key = BUF(8192);
 
-	X509_set_version(certificate, 2);
-	X509_gmtime_adj(X509_getm_notBefore(certificate), -86400);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
-	X509_set_pubkey(certificate, key);
-	must(X509_sign(certificate, key, EVP_sha256()) > 0);
-	PEM_write_bio_X509(chain_pem, certificate);
-	PEM_write_bio_PrivateKey(key_pem, key, NULL, NULL, 0, NULL, NULL);
-	must(role_set_certificate(role, pem_of(chain_pem), pem_of(key_pem)) == OK);
-	BIO_free(chain_pem);
-	BIO_free(key_pem);
-	X509_free(certificate);
-	EVP_PKEY_free(key);
+	certificate_print("one.example", &chain, &key);
+	must(role_set_certificate(role, buf_str(&chain), buf_str(&key)) == OK);
 }
 
 static void scene_fiber(void *arg) WAITS
@@ -400,12 +380,62 @@ static void stopping(struct scene *scene) WAITS
 	must(stream_connect(&scene->at, in_ms(500), &stream) != OK);
 }
 
+/* 300,000 octets are more than one address may have in memory; what they took is given back. */
+static void too_much_in_memory(struct scene *scene) WAITS
+{
+	static char lines[300'001];
+	struct conn *conn = dial(scene);
+
+	for (size_t i = 0; i < sizeof(lines) - 1; i++)
+		lines[i] = "123456789012345678901234567890123456789012345678\r\n"[i % 50];
+	for (int i = 0; i < 2; i++) {
+		must(hears(conn, i ? "250 " : "220 "));
+		says(conn,
+		     "HELO c\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@y.example>\r\nDATA\r\n");
+		must(hears(conn, "250 ") && hears(conn, "250 ") && hears(conn, "250 ") &&
+		     hears(conn, "354 "));
+		says(conn, lines);
+		says(conn, ".\r\n");
+		must(hears(conn, "452 4.3.1 "));
+		says(conn, "RSET\r\n");
+	}
+	must(hears(conn, "250 "));
+	conn_drop(&conn);
+	must(sends_mail(scene));
+}
+
+/* Who guessed too often is not heard any more where passwords are taken, until it is forgotten. */
+static void banned(struct scene *scene) WAITS
+{
+	OWNED(buf) struct buf text = BUF(8192);
+	struct gate *gate = scene->role->state;
+	struct conn *conn;
+
+	scene->protocol = "submission";
+	must(role_reload(scene->role, config_text(scene, &text, "one.example")) == OK);
+	conn = dial(scene);
+	must(hears(conn, "220 "));
+	caps_blame(gate->caps, &CONTAINER_OF(gate->visits.next, struct visit, link)->counted, 5);
+	conn_drop(&conn);
+	conn = dial(scene);
+	must(hears(conn, "421 4.7.0 ") && is_closed(conn));
+	conn_drop(&conn);
+	if (!world_is_simulated(world_here()))
+		return;
+	must(!fiber_sleep(in_ms(601'000)));
+	conn = dial(scene);
+	must(hears(conn, "220 "));
+	conn_drop(&conn);
+}
+
 #define EXEMPT_NONE "connections_exempt = \"203.0.113.0/24\"\n"
 #define SCENES(X)                                                                                  \
 	X(mail_comes_in, NULL, NULL)                                                               \
 	X(too_many, EXEMPT_NONE "connections_per_address = 2\n", NULL)                             \
 	X(too_many_in_all, "connections_max = 10\n", NULL)                                         \
 	X(under_stress, "connections_max = 10\nsession_stress_idle = 1s\n", NULL)                  \
+	X(too_much_in_memory, EXEMPT_NONE "message_memory_max = 1M\n", NULL)                       \
+	X(banned, EXEMPT_NONE "login_failures_ban = 5\n", NULL)                                    \
 	X(not_welcome, "networks_deny = \"!127.0.0.9, 127.0.0.0/8, 198.18.0.0/15\"\n", NULL)       \
 	X(behind_a_proxy, NULL,                                                                    \
 	  "proxies = \"127.0.0.0/8, 198.18.0.0/15\"\nnetworks_deny = \"203.0.113.7\"\n")           \

@@ -133,11 +133,27 @@ static struct refusal caps_refusal(struct gate *gate, const struct addr *peer)
 				 "too many connections from there", 0 };
 }
 
+/* Who goes on guessing passwords from connection to connection. Blame fades by itself. */
+static struct refusal ban_refusal(struct gate *gate, const struct generation *generation,
+				  const struct addr *peer)
+{
+	uint64_t ban = generation->config->login_failures_ban;
+
+	if (!ban || generation->listener->auth_mode == AUTH_MODE_NONE ||
+	    caps_blamed(gate->caps, peer) < ban)
+		return (struct refusal){ 0 };
+	return (struct refusal){ "login_failures_ban", SMTP_REPLY_banned,
+				 "[SYS/TEMP] too many failed logins from your address",
+				 "too many failed logins from there", 0 };
+}
+
 static struct refusal client_refusal(struct gate *gate, const struct generation *generation,
 				     const struct addr *peer)
 {
 	struct refusal refusal = network_refusal(generation, peer);
 
+	if (!refusal.rule)
+		refusal = ban_refusal(gate, generation, peer);
 	return refusal.rule ? refusal : caps_refusal(gate, peer);
 }
 

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-enum { BUCKETS = 4096, REMEMBERED_MAX = 16384, BLAME_MAX = 1'000'000 };
+enum { BUCKETS = 4096, REMEMBERED_MAX = 16384, BLAME_MAX = 1'000'000, SHARES = 4 };
 
 static const moment minute_us = 60'000'000;
 static const moment blame_halves_us = 600'000'000;
@@ -22,6 +22,7 @@ struct group {
 	unsigned new_before; /* begun in the minute before `minute` */
 	unsigned new_now;    /* and in it */
 	unsigned blame;
+	uint64_t held; /* octets */
 	moment minute; /* when the current minute began */
 	moment blamed; /* when blame was last brought up to date */
 	moment blamed_last;
@@ -33,6 +34,7 @@ struct caps {
 	struct list idle; /* longest idle first */
 	size_t idle_count;
 	unsigned open;
+	uint64_t held;
 };
 
 static void take_limits(struct caps *caps, const struct caps_limits *limits)
@@ -215,6 +217,33 @@ void caps_leave(struct caps *caps, const struct addr *peer)
 		return;
 	if (--group->open == 0)
 		group_rest(caps, group);
+}
+
+bool caps_hold(struct caps *caps, const struct addr *peer, uint64_t octets)
+{
+	struct group *group = is_exempt(caps, peer) ? NULL : group_find(caps, peer);
+	uint64_t max = caps->limits.octets_in_all;
+
+	if (max && (octets > max || caps->held > max - octets))
+		return false;
+	/* One address may not take it all, or it would be the only one that is served. */
+	if (max && group && group->held + octets > max / SHARES)
+		return false;
+	caps->held += octets;
+	if (group)
+		group->held += octets;
+	return true;
+}
+
+/* Of a group that became exempt meanwhile, or the other way round, less may be noted. */
+void caps_let_go(struct caps *caps, const struct addr *peer, uint64_t octets)
+{
+	struct group *group = group_find(caps, peer);
+
+	must(caps->held >= octets);
+	caps->held -= octets;
+	if (group)
+		group->held -= octets < group->held ? octets : group->held;
 }
 
 static void blame_fade(struct group *group)

@@ -170,6 +170,37 @@ IN_WORLD(exempt_networks_are_not_counted, exemptions)
 IN_WORLD(blame_fades, blame)
 IN_WORLD(memory_is_bounded_whoever_comes, a_crowd)
 
+static void hold_fiber(void *arg)
+{
+	struct caps_limits limits = {
+		.open_per_group = 9, .new_per_minute = 9, .open_in_all = 9, .octets_in_all = 1000
+	};
+	struct caps *caps = caps_new(&limits);
+	struct addr greedy = ip("192.0.2.1");
+	struct addr other = ip("198.51.100.1");
+
+	(void)arg;
+	assert_null(enter(caps, "192.0.2.1"));
+	assert_null(enter(caps, "198.51.100.1"));
+	assert_true(caps_hold(caps, &greedy, 250));
+	assert_false(caps_hold(caps, &greedy, 1));
+	assert_true(caps_hold(caps, &other, 200));
+	assert_false(caps_hold(caps, &other, UINT64_MAX));
+	caps_let_go(caps, &greedy, 250);
+	assert_true(caps_hold(caps, &greedy, 249));
+	caps_let_go(caps, &greedy, 249);
+	caps_let_go(caps, &other, 200);
+	leave(caps, "192.0.2.1");
+	leave(caps, "198.51.100.1");
+	caps_drop(&caps);
+}
+
+static void no_address_takes_all_the_memory(void **state)
+{
+	(void)state;
+	run_in_world(hold_fiber);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +209,7 @@ int main(void)
 		cmocka_unit_test(exempt_networks_are_not_counted),
 		cmocka_unit_test(blame_fades),
 		cmocka_unit_test(memory_is_bounded_whoever_comes),
+		cmocka_unit_test(no_address_takes_all_the_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

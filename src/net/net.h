@@ -120,6 +120,8 @@ struct caps_limits {
 	unsigned open_per_group; /* connections open from one address (IPv6: one /64) */
 	unsigned new_per_minute; /* connections begun in the last minute */
 	unsigned open_in_all;
+	uint64_t
+		octets_in_all; /* of messages under way; one address may hold a quarter; 0: no bound */
 	struct network *exempt; /* never counted: loopback, trusted networks */
 	size_t exempt_count;
 };
@@ -131,6 +133,9 @@ void caps_set(struct caps *caps, const struct caps_limits *limits);
 /* NULL: come in (pair it with caps_leave). Else the name of the cap that was reached. */
 const char *caps_enter(struct caps *caps, const struct addr *peer);
 void caps_leave(struct caps *caps, const struct addr *peer);
+/* So many more octets in memory for this peer? False: no, and nothing is counted. */
+bool caps_hold(struct caps *caps, const struct addr *peer, uint64_t octets);
+void caps_let_go(struct caps *caps, const struct addr *peer, uint64_t octets);
 /* Misbehaviour remembered for an hour, halving every ten minutes: failed logins, unknown recipients. */
 void caps_blame(struct caps *caps, const struct addr *peer, unsigned points);
 unsigned caps_blamed(struct caps *caps, const struct addr *peer);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "smtp/session.h"
 
-void smtp_envelope_reset(struct envelope *envelope)
+void smtp_envelope_reset(struct smtp_session *s)
 {
-	smtp_message_drop(&envelope->message);
-	arena_drop(&envelope->arena);
-	*envelope = (struct envelope){ 0 };
+	smtp_message_drop(s);
+	arena_drop(&s->envelope.arena);
+	s->envelope = (struct envelope){ 0 };
 }
 
 /* Twice the room in the same arena: the old array stays until the transaction ends, which is soon. */

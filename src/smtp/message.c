@@ -55,12 +55,32 @@ void smtp_message_begin(struct smtp_session *s)
 	add_received(s);
 }
 
-void smtp_message_drop(struct message **message)
+void smtp_message_drop(struct smtp_session *s)
 {
-	if (!*message)
+	struct message *message = s->envelope.message;
+
+	if (!message)
 		return;
-	body_writer_done(&(*message)->writer);
-	*message = NULL;
+	body_writer_done(&message->writer);
+	if (message->held)
+		caps_let_go(s->service->caps, conn_peer(s->conn), message->held);
+	s->envelope.message = NULL;
+}
+
+/* Messages under way lie in memory: not so many that there is none left. */
+static enum err hold(struct smtp_session *s, uint64_t octets)
+{
+	struct message *message = s->envelope.message;
+
+	if (!s->service->caps)
+		return OK;
+	if (!caps_hold(s->service->caps, conn_peer(s->conn), octets)) {
+		smtp_trace_policy(s, "message_memory_max", "defer",
+				  S("too much of messages under way"));
+		return fault(ERR_FULL, "too much of messages under way");
+	}
+	message->held += octets;
+	return OK;
 }
 
 /* Past the limit or after a failure the octets are counted and thrown away. */
@@ -72,7 +92,9 @@ void smtp_message_add(struct smtp_session *s, struct str octets)
 		message->is_too_large = true;
 	if (message->is_too_large || message->failure || octets.len == 0)
 		return;
-	message->failure = body_write(&message->writer, octets);
+	message->failure = hold(s, octets.len);
+	if (!message->failure)
+		message->failure = body_write(&message->writer, octets);
 	message->octets += octets.len;
 }
 

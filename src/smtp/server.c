@@ -337,7 +337,7 @@ static void finish(struct smtp_session *s, enum err err) WAITS
 	}
 	trace_close(s);
 	smtp_sign_out(s);
-	smtp_envelope_reset(&s->envelope);
+	smtp_envelope_reset(s);
 	buf_drop(&s->hello);
 	buf_drop(&s->account);
 	arena_drop(&s->arena);

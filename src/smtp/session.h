@@ -32,6 +32,7 @@ struct message {
 	struct dot_reader reader;
 	uint64_t octets; /* of data kept so far, without our Received line */
 	uint64_t came;   /* octets that arrived */
+	uint64_t held;   /* octets that caps knows of */
 	bool is_too_large;
 	enum err failure; /* the writer's */
 	moment started;
@@ -107,7 +108,7 @@ void smtp_sign_out(struct smtp_session *s) WAITS;
 
 /* ---- the envelope (envelope.c, transaction.c) ---- */
 
-void smtp_envelope_reset(struct envelope *envelope);
+void smtp_envelope_reset(struct smtp_session *s);
 /* Takes one more RCPT; the same address twice is one recipient. */
 void smtp_envelope_add(struct envelope *envelope, struct str recipient);
 /* Forget the transaction, if there is one. */
@@ -125,7 +126,7 @@ enum err smtp_run_bdat(struct smtp_session *s, const struct smtp_command *comman
 /* Begins the message of the envelope: its id and its Received line. */
 void smtp_message_begin(struct smtp_session *s);
 /* Gives back what the arena does not hold. */
-void smtp_message_drop(struct message **message);
+void smtp_message_drop(struct smtp_session *s);
 void smtp_message_add(struct smtp_session *s, struct str octets);
 /* What is wrong with what came: bare newlines, size, long lines, our own disk. Code 0: nothing. */
 struct smtp_reply smtp_message_judge(struct smtp_session *s);

@@ -7,7 +7,7 @@ enum { ASK_MS = 10'000, ROOM_MS = 1000, BLAMED_FACTOR = 10 };
 
 void smtp_forget(struct smtp_session *s)
 {
-	smtp_envelope_reset(&s->envelope);
+	smtp_envelope_reset(s);
 	if (s->state != SMTP_FRESH)
 		smtp_set_state(s, SMTP_READY);
 }
@@ -79,7 +79,7 @@ enum err smtp_run_mail(struct smtp_session *s, const struct smtp_command *comman
 		refused = room_rule(s, command->has_size ? command->size : 0);
 	if (refused.code)
 		return smtp_say(s, refused);
-	smtp_envelope_reset(&s->envelope);
+	smtp_envelope_reset(s);
 	s->envelope.sender = str_dup(&s->envelope.arena, sender);
 	s->envelope.body = command->body;
 	s->envelope.is_utf8 = command->wants_utf8;
