@@ -62,7 +62,7 @@ static void choose_accounts(bool wanted[SCENE_ACCOUNTS])
 		wanted[i] = i == certain || chance(3) == 0;
 }
 
-static void note_recipient(struct sender *s, size_t account)
+static void note_recipient(struct sender *s, size_t account) WAITS
 {
 	if (!talk_reply(&s->talk) || s->talk.code != 250)
 		return;
