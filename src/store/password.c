@@ -31,6 +31,13 @@ struct str password_prepare(struct arena *arena, struct str password)
 	return result;
 }
 
+/* What preparing made of it is a secret too, and is not left in memory. */
+static void wipe(struct str prepared, struct str password)
+{
+	if (prepared.at != password.at)
+		explicit_bzero((char *)(uintptr_t)prepared.at, prepared.len);
+}
+
 static enum err argon2_make(struct str password, const unsigned char *salt, struct verifier *out)
 {
 	int code = argon2id_hash_encoded(PASSES, MEMORY_KIB, LANES, password.at, password.len, salt,
@@ -62,6 +69,7 @@ enum err verifier_make(struct arena *arena, struct str password, const unsigned 
 {
 	unsigned char salt[SALT];
 	struct str prepared = password_prepare(arena, password);
+	char *plain;
 	enum err err;
 
 	*out = (struct verifier){ 0 };
@@ -69,11 +77,14 @@ enum err verifier_make(struct arena *arena, struct str password, const unsigned 
 		return fault(ERR_SYNTAX, "a password must not be empty or hold a NUL");
 	if (RAND_bytes(salt, SALT) != 1 || RAND_bytes(out->salt, SALT) != 1)
 		return fault(ERR_SYSTEM, "no random octets");
+	plain = str_dup_c(arena, prepared);
 	err = argon2_make(prepared, salt, out);
 	if (!err)
-		err = scram_make(str_dup_c(arena, prepared), out);
+		err = scram_make(plain, out);
 	if (!err && secret_key)
 		err = secret_encrypt(arena, secret_key, address, prepared, &out->secret);
+	explicit_bzero(plain, prepared.len);
+	wipe(prepared, password);
 	return err;
 }
 
@@ -90,6 +101,7 @@ bool password_matches(struct str phc, struct str password)
 	memcpy(text, phc.at, phc.len);
 	text[phc.len] = '\0';
 	matches = argon2id_verify(text, prepared.at ? prepared.at : "", prepared.len) == ARGON2_OK;
+	wipe(prepared, password);
 	arena_drop(&arena);
 	return matches && !str_is(phc, password_dummy());
 }

@@ -12,7 +12,6 @@ enum { KNOWN_MAX = 20000, KNOWN_US = 10 * 1000000, TARGETS_KEPT = 16 };
 struct known {
 	struct table_item item;
 	uint64_t generation;
-	moment at;
 	enum recipient_verdict verdict;
 	struct str why;     /* a literal */
 	struct str address; /* at the end of this allocation */
@@ -101,6 +100,12 @@ static void set_usage(struct store *store, uint64_t account, uint64_t octets)
 	usage->at = now();
 }
 
+/* Would a message of this size (0: not known) be too much? */
+static bool is_over(uint64_t octets, uint64_t size, uint64_t quota)
+{
+	return octets >= quota || size > quota - octets;
+}
+
 /* false: not known, or known for too long. */
 static bool is_full(struct store *store, const struct known *known, uint64_t size, bool *full)
 {
@@ -110,7 +115,7 @@ static bool is_full(struct store *store, const struct known *known, uint64_t siz
 
 		if (!usage || now() - usage->at > KNOWN_US)
 			return false;
-		if (usage->octets + (size ? size : 1) > known->targets[i].quota)
+		if (is_over(usage->octets, size, known->targets[i].quota))
 			*full = true;
 	}
 	return true;
@@ -167,8 +172,7 @@ static void answer_with(const struct looking *looking, uint64_t size,
 	answer->verdict = r->verdict;
 	answer->why = r->why;
 	for (size_t i = 0; i < r->count; i++)
-		if (r->targets[i].quota &&
-		    looking->octets[i] + (size ? size : 1) > r->targets[i].quota)
+		if (r->targets[i].quota && is_over(looking->octets[i], size, r->targets[i].quota))
 			answer->verdict = RECIPIENT_FULL;
 }
 
@@ -196,7 +200,6 @@ static void remember(struct store *store, const struct looking *looking, uint64_
 		set_usage(store, r->targets[i].account, looking->octets[i]);
 	}
 	known->generation = generation;
-	known->at = now();
 	known->verdict = r->verdict;
 	known->why = r->why;
 	known->create = looking->ask->create != 0;

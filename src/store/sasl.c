@@ -25,6 +25,8 @@ struct exchange {
 	enum err err;
 	bool looked_up;
 	bool found;
+	/* Of the account that is meant, were there one: what is made up hangs on it. */
+	struct str key;
 	struct account account;
 	/* PLAIN and LOGIN: what the client said. */
 	bool has_simple;
@@ -60,7 +62,9 @@ static int look_up(struct exchange *x, Gsasl_session *session)
 	x->name = str_dup(&x->arena, name);
 	if (!name.len || name.len > LIMIT_user_name)
 		return GSASL_OK;
-	x->err = find_login(x->db, &x->arena, name, &x->account, &x->found);
+	x->err = login_key(x->db, &x->arena, name, &x->key);
+	if (!x->err)
+		x->err = account_find(x->db, &x->arena, x->key, &x->account, &x->found);
 	return x->err ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
 }
 
@@ -85,8 +89,7 @@ static int give_salt(struct exchange *x, Gsasl_session *session)
 	if (x->found && x->account.scram_salt.len == SALT)
 		salt = x->account.scram_salt;
 	else
-		keyed_hash(x->store->key, S("made-up salt"), address_key(&x->arena, x->name),
-			   made_up);
+		keyed_hash(x->store->key, S("made-up salt"), x->key, made_up);
 	return set_base64(session, GSASL_SCRAM_SALT, salt);
 }
 
@@ -99,7 +102,7 @@ static int give_key(struct exchange *x, Gsasl_session *session, Gsasl_property w
 	struct str key = { (char *)made_up, is_sha256 ? SHA256 : SHA1 };
 
 	keyed_hash(x->store->key, is_stored ? S("made-up stored key") : S("made-up server key"),
-		   x->name, made_up);
+		   x->key, made_up);
 	if (x->found && a->sha1_stored.len == SHA1 && a->sha256_stored.len == SHA256) {
 		if (is_sha256)
 			key = is_stored ? a->sha256_stored : a->sha256_server;
@@ -132,7 +135,7 @@ static int give_password(struct exchange *x, Gsasl_session *session)
 		code = gsasl_property_set_raw(session, GSASL_PASSWORD, secret.at, secret.len);
 		explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
 	} else {
-		keyed_hash(key, S("made-up password"), x->name, made_up);
+		keyed_hash(key, S("made-up password"), x->key, made_up);
 		hex_add(&hex, (struct str){ (char *)made_up, sizeof(made_up) });
 		code = gsasl_property_set_raw(session, GSASL_PASSWORD, hex.at, hex.len);
 		buf_drop(&hex);
@@ -393,7 +396,8 @@ static enum err start_steps(struct peer *peer, struct exchange *x, const struct 
 	err = take_step(peer, x, &first, out);
 	if (err || out->state != SASL_CONTINUE || !server_first || !ask->has_initial)
 		return err;
-	*out = (struct sign_in_result){ 0 }; /* the first challenge was answered before it was said */
+	/* The first challenge was answered before it was said. */
+	*out = (struct sign_in_result){ 0 };
 	return take_step(peer, x, &second, out);
 }
 

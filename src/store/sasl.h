@@ -6,7 +6,8 @@
  *
  * Invariants
  *  (1) A name that does not exist is told apart from a wrong password neither by the answer nor by
- *      the time: it costs the same hash, and SCRAM gets a salt that is always the same for a name.
+ *      the time: it costs the same hash, and SCRAM gets a salt that is always the same for a name,
+ *      however that is spelt.
  *  (2) No more than password_hashes are computed at once; who waited 2 s is told SASL_BUSY.
  *  (3) A password that was right is known for two minutes (as a keyed hash, in memory), so that a
  *      client that polls does not cost a slow hash each time; any change of the directory forgets it.
@@ -72,9 +73,9 @@ struct login_try {
 				      struct arena *arena, struct sign_in_result *out);
 void sign_in_refuse(const struct login_try *try, struct sign_in_result *out);
 
-/* On any connection: the account that a login name means ("anna" is at the first domain). */
-[[nodiscard]] enum err find_login(struct db *db, struct arena *arena, struct str name,
-				  struct account *out, bool *found);
+/* On any connection: the key of the account that a login name means ("anna" is at the first domain). */
+[[nodiscard]] enum err login_key(struct db *db, struct arena *arena, struct str name,
+				 struct str *out);
 /* The key that kept secrets are encrypted with. */
 void secret_key(const struct store *store, unsigned char out[CIPHER_KEY]);
 struct Gsasl *sign_in_gsasl(struct store *store);

@@ -306,10 +306,34 @@ static void same_salt(struct fixture *f) WAITS
 	CHECK(strlen(first.challenges[0]) == strlen(third.challenges[0]));
 }
 
+static bool salts_are_alike(struct fixture *f, const char *name, const char *other) WAITS
+{
+	struct dialogue d = AS("SCRAM-SHA-256", name, "x");
+	struct outcome first = converse(f, &d);
+	struct outcome second;
+	const char *salt = strstr(first.challenges[0], ",s=");
+
+	d.name = other;
+	second = converse(f, &d);
+	return salt && strstr(second.challenges[0], salt);
+}
+
+/* However a name is spelt: who is nobody must not be told apart by spelling it twice. */
+static void same_salt_for_spellings(struct fixture *f) WAITS
+{
+	add_account(f, ANNA, PASSWORD, -1);
+	CHECK(salts_are_alike(f, ANNA, "anna"));
+	CHECK(salts_are_alike(f, "nobody@example.org", "nobody"));
+	CHECK(salts_are_alike(f, ANNA, "ANNA@Example.ORG"));
+	CHECK(salts_are_alike(f, "nobody@example.org", "NoBody@Example.ORG"));
+	CHECK(!salts_are_alike(f, "nobody", "somebody"));
+}
+
 static void a_name_that_does_not_exist_has_a_salt_like_any_other(void **state)
 {
 	(void)state;
 	fixture_run(&(struct fixture){ .body = same_salt });
+	fixture_run(&(struct fixture){ .body = same_salt_for_spellings });
 }
 
 /* ---- USER and PASS, APOP ---- */

@@ -115,21 +115,18 @@ void secret_key(const struct store *store, unsigned char out[CIPHER_KEY])
 	keyed_hash(store->key, S("kept secrets"), S(""), out);
 }
 
-enum err find_login(struct db *db, struct arena *arena, struct str name, struct account *out,
-		    bool *found)
+enum err login_key(struct db *db, struct arena *arena, struct str name, struct str *out)
 {
-	struct str key = address_key(arena, name);
 	struct str domain = { 0 };
+	bool found = false;
 	enum err err = OK;
 
-	*found = false;
-	if (str_find(key, '@') == STR_NONE) {
-		err = domain_find_first(db, arena, &domain, found);
-		if (err || !*found)
-			return err;
-		key = str_print(arena, "%.*s@%.*s", STR_ARGS(key), STR_ARGS(domain));
-	}
-	return account_find(db, arena, key, out, found);
+	*out = address_key(arena, name);
+	if (str_find(name, '@') == STR_NONE)
+		err = domain_find_first(db, arena, &domain, &found);
+	if (!err && found)
+		*out = str_print(arena, "%.*s@%.*s", STR_ARGS(*out), STR_ARGS(domain));
+	return err;
 }
 
 /* ---- slowing down ---- */
@@ -199,7 +196,7 @@ static void forgive_name(struct sign_in *s, struct str name)
 void sign_in_refuse(const struct login_try *try, struct sign_in_result *out)
 {
 	struct store *store = try->peer->store;
-	struct addr addr;
+	struct addr addr = { 0 };
 	uint64_t by_network;
 	uint64_t by_name;
 
@@ -295,8 +292,11 @@ struct finding {
 static enum err find(struct db *db, void *arg)
 {
 	struct finding *finding = arg;
+	struct str key;
+	enum err err = login_key(db, finding->arena, finding->name, &key);
 
-	return find_login(db, finding->arena, finding->name, &finding->account, &finding->found);
+	return err ? err
+		   : account_find(db, finding->arena, key, &finding->account, &finding->found);
 }
 
 struct comparing {
@@ -471,6 +471,8 @@ enum err store_apop(struct peer *peer, const struct ask_apop *ask, struct arena 
 			sign_in_refuse(&try, &result);
 		else if (!err)
 			err = sign_in_accept(&try, &finding.account, arena, &result);
+		if (secret.len)
+			explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
 		explicit_bzero(key, sizeof(key));
 	}
 	SIGN_IN_ANSWER(answer, &result);
