@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections, in both worlds: lines, gathering, TLS on any stream, and what they hold. */
 #include "net/conn.h"
-#include "net/pair_test.h"
+#include "stage/pair.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

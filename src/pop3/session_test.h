@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What the session's tests stand on: a simulated world with a POP3 session at one end of a stream, a
- * store that answers from memory behind it, and a client that plays a transcript:
- *
- *	S: +OK *          a line we expect; * stands for anything
- *	S...              lines up to and with the one that is a lone dot
- *	C: STAT           a line we send
- *	C- PASS x         sent together with the next C: line (pipelined)
- *	TLS               the client's handshake
- *	IDLE 5000         milliseconds that pass
- *	STOP              the server is asked to stop
- *	CUT               the connection breaks
- *	END               the server must close now
+ * A dialogue with a POP3 session, and the store that answers from memory behind it. A C line of the
+ * script means what it says, without escapes; DIGEST in it is APOP's, made from the greeting that came.
  */
 #include "pop3/server.h"
+#include "stage/stage.h"
 
 /* What most scripts begin with. */
 #define CLEAR "\tauth_without_tls = yes\n"
@@ -45,18 +36,11 @@ struct fake_store {
 	bool read_err_at_once; /* at offset 0 too */
 	enum err delete_err;
 	enum err password_err;
-	uint64_t expected_session;
 };
 
 struct stage {
+	DIALOGUE;
 	struct fake_store store;
-	const char *listener; /* options of the listener, added to the file */
-	const char *options;  /* general ones */
-	bool exempt;          /* the client's network is exempt from counting */
-	uint64_t seed;
-	const char *script;
-	struct buf events;     /* the session's trace as JSON lines, filled at the end */
-	struct buf transcript; /* what the client saw */
 };
 
 /* Plays the script; fails the running test at the first line that differs. */

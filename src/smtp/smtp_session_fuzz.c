@@ -78,19 +78,6 @@ static void hear(struct run *run) WAITS
 	}
 }
 
-static struct link *connect_role(struct run *run, enum role_kind role,
-				 const struct link_handlers *handlers)
-{
-	struct channel *channels[2];
-	struct link *link = link_new(ROLE_GATE_USER, role);
-
-	must(!channel_pair_memory(channels));
-	must(!link_serve(channels[0], role, ROLE_GATE_USER, 0, handlers, &run->house,
-			 &run->house_group));
-	must(!link_attach(link, 0, channels[1]));
-	return link;
-}
-
 static void act(void *arg) WAITS
 {
 	struct run *run = arg;
@@ -98,8 +85,9 @@ static void act(void *arg) WAITS
 
 	group_init(&run->house_group);
 	group_init(&run->session_group);
-	run->service.store = connect_role(run, ROLE_STORE, &house_store);
-	run->service.filter = connect_role(run, ROLE_FILTER, &house_filter);
+	run->service.store = stage_link(ROLE_STORE, &house_store, &run->house, &run->house_group);
+	run->service.filter =
+		stage_link(ROLE_FILTER, &house_filter, &run->house, &run->house_group);
 	must(stream_pair(ends) == OK);
 	run->server = ends[0];
 	run->client = conn_new(ends[1]);

@@ -1,26 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/*
- * What the session's tests stand on: an SMTP session at one end of a stream, a store and a filter that
- * answer from memory behind it, and a client that plays a transcript, in either world:
- *
- *	S: 250 2.1.0 *    a line we expect; * stands for anything
- *	S...: 250         a whole reply with this code, however many lines
- *	C: NOOP           a line we send, with CRLF; \r \n \0 \t \\ and \xHH are octets
- *	C- NOOP           the same, sent together with what follows (pipelined)
- *	R: .\r\n          octets as they are
- *	R- .\r            the same, kept back
- *	FILL 100 a        a hundred times the letter, kept back
- *	FLUSH             what was kept back
- *	TLS               the client's handshake
- *	IDLE 5000         milliseconds that pass (the simulated world's)
- *	STOP              the server is asked to stop
- *	CUT               the connection breaks
- *	SHUT              the client says no more, and listens
- *	END               the server must close now
- */
+/* A dialogue with an SMTP session, and the store and the filter that answer from memory behind it. */
 #include "mail/mail.h"
 #include "smtp/server.h"
+#include "stage/stage.h"
 
 struct kept {
 	struct str sender;
@@ -49,20 +32,8 @@ extern const struct link_handlers house_store;
 extern const struct link_handlers house_filter;
 
 struct stage {
+	DIALOGUE;
 	struct house house;
-	const char *protocol; /* NULL: smtp */
-	const char *listener; /* options of the listener, added to the file */
-	const char *options;  /* general ones */
-	bool exempt;          /* the client's network is not counted */
-	bool in_real_world;
-	bool implicit_tls;
-	bool without_certificate;
-	uint64_t seed;
-	const char *script;
-	struct buf transcript; /* what the client saw */
-	struct buf events;     /* the trace as JSON lines */
-	size_t memory_most;    /* octets that malloc held more than at the start, at its worst */
-	int64_t took_ms;
 };
 
 void stage_play(struct stage *stage);

@@ -16,5 +16,3 @@ struct pair {
 void pair_play(void (*test)(struct pair *pair), bool simulated);
 /* Handshakes on both sides; the server's outcome. */
 enum err pair_tls(struct pair *pair) WAITS;
-/* A self-signed certificate for mx.here.example. */
-struct tls_context *pair_certificate(enum tls_age age);

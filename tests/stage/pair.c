@@ -1,47 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "net/pair_test.h"
+#include "stage/pair.h"
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
+#include "stage/certificate.h"
 
 enum { LONG_MS = 60'000 };
-
-static struct str pem_of(BIO *bio)
-{
-	char *at;
-	long len = BIO_get_mem_data(bio, &at);
-
-	return (struct str){ at, (size_t)len };
-}
-
-struct tls_context *pair_certificate(enum tls_age age)
-{
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
-	X509_NAME *name = X509_get_subject_name(certificate);
-	BIO *chain_pem = BIO_new(BIO_s_mem());
-	BIO *key_pem = BIO_new(BIO_s_mem());
-	struct tls_context *out = NULL;
-
-	X509_set_version(certificate, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-	X509_gmtime_adj(X509_getm_notBefore(certificate), -86400);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), 86400);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
-				   (const unsigned char *)"mx.here.example", -1, -1, 0);
-	X509_set_issuer_name(certificate, name);
-	X509_set_pubkey(certificate, key);
-	must(X509_sign(certificate, key, EVP_sha256()) > 0);
-	PEM_write_bio_X509(chain_pem, certificate);
-	PEM_write_bio_PrivateKey(key_pem, key, NULL, NULL, 0, NULL, NULL);
-	must(tls_context_new(pem_of(chain_pem), pem_of(key_pem), age, "smtp", &out) == OK);
-	BIO_free(chain_pem);
-	BIO_free(key_pem);
-	X509_free(certificate);
-	EVP_PKEY_free(key);
-	return out;
-}
 
 struct playing {
 	struct pair pair;
@@ -82,7 +44,7 @@ static void run(void *arg) WAITS
 	must(stream_pair(ends) == OK);
 	pair->client = conn_new(ends[0]);
 	pair->server = conn_new(ends[1]);
-	pair->server_tls = pair_certificate(TLS_AGE_CURRENT);
+	pair->server_tls = certificate_context("mx.here.example", TLS_AGE_CURRENT, "smtp");
 	must(tls_client_context_new(S(""), &pair->client_tls) == OK);
 	playing->test(pair);
 	group_stop(&pair->group);
