@@ -24,6 +24,8 @@ struct raw {
 	struct fiber_group servers;
 	unsigned served;
 	unsigned gone;
+	unsigned reading, reading_most; /* maildrop_read under way */
+	enum role_kind peer;            /* ROLE_NONE: an mx gate */
 	void (*attack)(struct raw *raw);
 	bool must_be_cut;
 };
@@ -49,6 +51,22 @@ static enum err serve_deliver(struct link_call *call, const struct ask_deliver *
 	return OK;
 }
 
+static enum err serve_read(struct link_call *call, const struct ask_maildrop_read *ask,
+			   struct answer_maildrop_read *answer) WAITS
+{
+	struct raw *raw = call->context;
+	enum err err;
+
+	(void)ask;
+	(void)answer;
+	if (++raw->reading > raw->reading_most)
+		raw->reading_most = raw->reading;
+	err = fiber_sleep(in_ms(20));
+	raw->reading--;
+	raw->served++;
+	return err;
+}
+
 static void note_gone(void *context, struct link_peer *peer)
 {
 	(void)peer;
@@ -58,6 +76,7 @@ static void note_gone(void *context, struct link_peer *peer)
 static const struct link_handlers handlers = {
 	.recipient = serve_recipient,
 	.deliver = serve_deliver,
+	.maildrop_read = serve_read,
 	.gone = note_gone,
 };
 
@@ -134,9 +153,9 @@ static void raw_fiber(void *arg) WAITS
 	assert_int_equal(channel_pair_fds(fds), OK);
 	raw->fd = fds[1];
 	assert_int_equal(channel_of_fd(fds[0], &channel), OK);
-	assert_int_equal(
-		link_serve(channel, ROLE_STORE, ROLE_GATE_MX, 0, &handlers, raw, &raw->servers),
-		OK);
+	assert_int_equal(link_serve(channel, ROLE_STORE, raw->peer ? raw->peer : ROLE_GATE_MX, 0,
+				    &handlers, raw, &raw->servers),
+			 OK);
 	raw->attack(raw);
 	assert_int_equal(is_cut(raw), raw->must_be_cut);
 	if (!raw->must_be_cut)
@@ -156,16 +175,22 @@ static unsigned open_descriptors(void)
 	return count;
 }
 
-static unsigned attack(void (*how)(struct raw *raw), bool must_be_cut)
+static void run_attack(struct raw *raw)
 {
-	struct raw raw = { .attack = how, .must_be_cut = must_be_cut };
 	unsigned before = open_descriptors();
 	struct world *world = world_real_new();
 
-	assert_int_equal(world_spawn(world, "attack", raw_fiber, &raw), OK);
+	assert_int_equal(world_spawn(world, "attack", raw_fiber, raw), OK);
 	world_run(world);
 	world_drop(&world);
 	assert_int_equal(open_descriptors(), before);
+}
+
+static unsigned attack(void (*how)(struct raw *raw), bool must_be_cut)
+{
+	struct raw raw = { .attack = how, .must_be_cut = must_be_cut };
+
+	run_attack(&raw);
 	return raw.served;
 }
 
@@ -331,6 +356,33 @@ static void too_many_calls(struct raw *raw) WAITS
 		if (i % 500 == 0)
 			(void)fiber_yield();
 	}
+}
+
+enum { READS = 4000 };
+
+/* Few octets each, and each wants many back. */
+static void many_reads(struct raw *raw) WAITS
+{
+	char octets[200];
+	size_t len = frame_of(octets, FRAME_CALL, MESSAGE_maildrop_read,
+			      &(struct ask_maildrop_read){ .length = LIMIT_link_inline_body });
+
+	for (unsigned i = 0; i < READS; i++)
+		while (send(raw->fd, octets, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
+		       errno == EAGAIN)
+			(void)fiber_sleep(in_ms(1));
+	for (unsigned i = 0; i < 500 && raw->served < READS; i++)
+		(void)fiber_sleep(in_ms(10));
+}
+
+static void test_what_calls_want_back_counts_for_what_is_served_at_once(void **state)
+{
+	struct raw raw = { .attack = many_reads, .peer = ROLE_GATE_USER };
+
+	(void)state;
+	run_attack(&raw);
+	assert_int_equal(raw.served, READS);
+	assert_true(raw.reading_most <= LIMIT_link_held / LIMIT_link_inline_body + 1);
 }
 
 static void test_more_calls_than_may_be_in_flight_cut_the_channel(void **state)
@@ -524,6 +576,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_permitted_or_not_well_formed_cuts_the_channel),
 		cmocka_unit_test(test_descriptors_that_nobody_announced_are_closed),
 		cmocka_unit_test(test_more_calls_than_may_be_in_flight_cut_the_channel),
+		cmocka_unit_test(test_what_calls_want_back_counts_for_what_is_served_at_once),
 		cmocka_unit_test(test_mutated_calls_break_nothing),
 		cmocka_unit_test(test_an_answer_that_nobody_asked_for_cuts_the_channel),
 		cmocka_unit_test(test_the_death_of_the_callee_ends_its_calls_and_a_new_one_serves),

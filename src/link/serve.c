@@ -25,7 +25,7 @@ struct link_peer {
 	struct fiber_group *group;
 	void *slot;
 	size_t calls; /* in flight */
-	size_t held;  /* octets of their asks */
+	size_t held;  /* octets of their asks, and of what they may be answered with */
 	struct waitq ended_one;
 };
 
@@ -201,7 +201,7 @@ static enum err dispatch(struct link_peer *peer, const struct frame *frame, int 
 	job->message = message_of(frame->kind);
 	job->head = *frame;
 	job->head.payload = (struct str){ 0 };
-	job->held = frame->payload.len;
+	job->held = frame->payload.len + job->message->answer->octets_max;
 	job->call = (struct link_call){ &job->arena, peer, peer->context };
 	err = decode_ask(job, frame, &fd);
 	if (!err) {

@@ -30,7 +30,8 @@
 	{                                                                                          \
 		typedef struct type holder;                                                        \
 		static const struct field fields[] = { list(FIELD){ FIELD_END, 0, 0, NULL } };     \
-		static const struct shape shape = { fields, sizeof(holder) };                      \
+		static const struct shape shape = { fields, sizeof(holder),                        \
+						    0u list(FIELD_OCTETS) };                       \
                                                                                                    \
 		static_assert(0u + FRAME_HEAD list(FIELD_OCTETS) <= LIMIT_link_frame);             \
 		static_assert(0 list(FIELD_FDS) <= LIMIT_link_fds);                                \
@@ -50,7 +51,8 @@
 
 typedef struct failure holder;
 static const struct field failure_fields[] = { FAILURE_FIELDS(FIELD){ FIELD_END, 0, 0, NULL } };
-const struct shape failure_shape = { failure_fields, sizeof(struct failure) };
+const struct shape failure_shape = { failure_fields, sizeof(struct failure),
+				     0u FAILURE_FIELDS(FIELD_OCTETS) };
 
 static struct message table[MESSAGE_NUMBERS];
 

@@ -18,6 +18,7 @@ struct field {
 struct shape {
 	const struct field *fields; /* closed by FIELD_END */
 	size_t size;                /* of the struct */
+	size_t octets_max;          /* of its encoding, descriptors apart */
 };
 
 struct message {
