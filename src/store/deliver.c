@@ -31,6 +31,7 @@ struct delivery {
 	uint64_t *outcomes;
 	struct placement *placements;
 	size_t count, room;
+	size_t addresses; /* looked at so far, for all recipients */
 };
 
 struct str return_path(struct arena *arena, struct str sender)
@@ -203,6 +204,11 @@ static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t
 	enum err err = resolve_address(writer->db, &d->arena, &d->policy,
 				       d->ask->recipients.at[recipient], &resolution);
 
+	/* list+1, list+2 ... each lead to the whole of a list, and everybody waits for this thread. */
+	d->addresses += resolution.addresses;
+	if (!err && d->addresses > LIMIT_delivery_addresses)
+		return fault(ERR_LIMIT, "the recipients lead to more than %d addresses",
+			     LIMIT_delivery_addresses);
 	d->outcomes[recipient] = outcome_of(resolution.verdict);
 	for (size_t i = 0; !err && i < resolution.count; i++)
 		if (d->outcomes[recipient] == DELIVERY_DONE)

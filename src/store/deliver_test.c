@@ -352,6 +352,52 @@ static void a_body_over_the_largest_size_is_not_even_looked_at(void **state)
 		.config_text = "hostname = mail.example.org\nmessage_size_max = 1M\n" });
 }
 
+enum { LISTED = 100 };
+
+static enum err send_to_list(struct fixture *f, uint64_t message, size_t times) WAITS
+{
+	struct arena arena = { 0 };
+	struct str *to = NEW_ARRAY(&arena, struct str, times);
+	struct answer_deliver answer = { 0 };
+	struct ask_deliver ask = { .message = message, .recipients = { to, times } };
+	enum err err;
+
+	for (size_t i = 0; i < times; i++)
+		to[i] = str_print(&arena, "list+%zu@example.org", i);
+	ask.body = body_of(S("hello\r\n"));
+	err = store_deliver(f->store, &ask, &arena, &answer);
+	for (size_t i = 0; i < answer.outcomes.count; i++)
+		CHECK(answer.outcomes.at[i] == DELIVERY_DONE);
+	arena_drop(&arena);
+	return err;
+}
+
+/* A stranger names one list under a thousand names: that must not keep the writer from all others. */
+static void a_list_many_times(struct fixture *f) WAITS
+{
+	struct arena arena = { 0 };
+	char name[40];
+
+	for (unsigned i = 0; i < LISTED; i++) {
+		snprintf(name, sizeof(name), "u%u@example.org", i);
+		add_account(f, name, NULL, -1);
+		add_alias(f, "list@example.org", name);
+	}
+	CHECK(send_to_list(f, 1, LIMIT_delivery_addresses / (LISTED + 1)) == OK);
+	CHECK(send_to_list(f, 2, LIMIT_delivery_addresses / (LISTED + 1) + 1) == ERR_LIMIT);
+	CHECK(read_all(f, &arena, "u0@example.org", "INBOX").count == 1);
+	CHECK(complaints(f) == 0);
+	arena_drop(&arena);
+}
+
+static void a_message_for_very_many_through_aliases_is_refused_as_a_whole(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = a_list_many_times,
+				       .config_text =
+					       "hostname = mail.example.org\ndurable = false\n" });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +413,7 @@ int main(void)
 		cmocka_unit_test(a_body_may_be_larger_than_a_segment_and_may_be_empty),
 		cmocka_unit_test(another_message_of_the_same_id_is_not_taken_for_kept),
 		cmocka_unit_test(a_body_over_the_largest_size_is_not_even_looked_at),
+		cmocka_unit_test(a_message_for_very_many_through_aliases_is_refused_as_a_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -300,5 +300,6 @@ enum err resolve_address(struct db *db, struct arena *arena, const struct resolv
 	add_step(&r, &(struct step){ .key = key, .parent = STR_NONE });
 	for (size_t at = 0; !err && at < r.step_count && out->verdict == RECIPIENT_LOCAL; at++)
 		err = resolve_step(&r, at);
+	out->addresses = r.step_count;
 	return err;
 }

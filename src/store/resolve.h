@@ -37,6 +37,7 @@ struct resolution {
 	struct str why; /* account, alias, subaddress, postmaster, catch-all, made on arrival ... */
 	struct target *targets;
 	size_t count;
+	size_t addresses; /* looked at on the way */
 };
 
 /* address: canonical, as the link carries it. */
