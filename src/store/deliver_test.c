@@ -398,6 +398,55 @@ static void a_message_for_very_many_through_aliases_is_refused_as_a_whole(void *
 					       "hostname = mail.example.org\ndurable = false\n" });
 }
 
+struct remaking {
+	struct job job;
+	struct arena arena;
+	uint64_t uid_validity[3];
+};
+
+/* An account is made and deleted three times, at moments of a clock that stands and then goes back. */
+static enum err run_remaking(struct writer *writer, struct job *job)
+{
+	static const int64_t at_us[] = { 1800000000000000, 1800000000999999, 1700000000000000 };
+	struct remaking *r = CONTAINER_OF(job, struct remaking, job);
+	struct str address = S("anna@example.org");
+	enum err err = OK;
+
+	for (size_t i = 0; !err && i < COUNT_OF(at_us); i++) {
+		struct account_new anna = { address, at_us[i], -1 };
+		struct account account = { 0 };
+		struct mailbox mailbox = { 0 };
+		bool found = false;
+
+		err = account_make(writer->db, &r->arena, &anna);
+		if (!err)
+			err = account_find(writer->db, &r->arena, address, &account, &found);
+		if (!err)
+			err = mailbox_find(writer->db, account.id, S("INBOX"), &mailbox, &found);
+		r->uid_validity[i] = mailbox.uid_validity;
+		if (!err)
+			err = db_run(writer->db, Q_account_delete, db_str(address));
+	}
+	return err;
+}
+
+static void made_again(struct fixture *f) WAITS
+{
+	struct remaking r = { .job.run = run_remaking };
+
+	CHECK(store_commit(f->store, &r.job) == OK);
+	CHECK(r.uid_validity[0] >= 1800000000);
+	CHECK(r.uid_validity[1] > r.uid_validity[0]);
+	CHECK(r.uid_validity[2] > r.uid_validity[1]);
+	arena_drop(&r.arena);
+}
+
+static void a_mailbox_made_again_never_has_the_validity_of_an_earlier_one(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = made_again });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +463,7 @@ int main(void)
 		cmocka_unit_test(another_message_of_the_same_id_is_not_taken_for_kept),
 		cmocka_unit_test(a_body_over_the_largest_size_is_not_even_looked_at),
 		cmocka_unit_test(a_message_for_very_many_through_aliases_is_refused_as_a_whole),
+		cmocka_unit_test(a_mailbox_made_again_never_has_the_validity_of_an_earlier_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

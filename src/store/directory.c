@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/directory.h"
 
+#include <stdio.h>
+
 struct str address_key(struct arena *arena, struct str address)
 {
 	return str_lower(arena, address);
@@ -114,14 +116,38 @@ enum err account_octets(struct db *db, uint64_t account, uint64_t *out)
 	return err;
 }
 
+/*
+ * rfc9051 2.3.1.1: a number that grows from one mailbox of a name to the next. The seconds of the clock,
+ * but past the newest number ever given: the clock may stand or go back, and who was deleted come again.
+ */
+static enum err next_uid_validity(struct db *db, int64_t created_us, uint64_t *out)
+{
+	static const struct str name = { "uid_validity", 12 };
+	uint64_t seconds = created_us > 0 ? (uint64_t)created_us / 1000000 : 0;
+	uint64_t newest = 0;
+	char text[32];
+	bool has_row = false;
+	enum err err = db_select(db, Q_setting_get, db_str(name));
+
+	if (!err)
+		err = db_step(db, Q_setting_get, &has_row);
+	if (err)
+		return err;
+	if (has_row && !str_to_u64(db_text_at(db, Q_setting_get, 0), UINT32_MAX - 1, &newest))
+		err = fault(ERR_CORRUPT, "the newest uid_validity is not a number");
+	db_finish(db, Q_setting_get);
+	*out = seconds > newest && seconds < UINT32_MAX ? seconds : newest + 1;
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)*out);
+	return err ? err : db_run(db, Q_setting_set, db_str(name), db_str(str_of(text)));
+}
+
 enum err mailbox_make(struct db *db, uint64_t account, struct str name, int64_t created_us)
 {
-	/* rfc9051 2.3.1.1: a number that grows from one mailbox of a name to the next. */
-	int64_t uid_validity = created_us / 1000000;
+	uint64_t uid_validity = 0;
+	enum err err = next_uid_validity(db, created_us, &uid_validity);
 
-	if (uid_validity < 1 || uid_validity > UINT32_MAX)
-		uid_validity = 1;
-	return db_run(db, Q_mailbox_add, db_id(account), db_str(name), db_int(uid_validity));
+	return err ? err
+		   : db_run(db, Q_mailbox_add, db_id(account), db_str(name), db_id(uid_validity));
 }
 
 enum err account_make(struct db *db, struct arena *arena, const struct account_new *new_account)
