@@ -22,6 +22,7 @@ struct choosing {
 	size_t count;
 };
 
+/* The deadest first: they need the least room to be copied to, and on a full disk give some. */
 static enum err choose(struct db *db, void *arg)
 {
 	struct choosing *choosing = arg;
@@ -30,14 +31,14 @@ static enum err choose(struct db *db, void *arg)
 	enum err err = db_number_values(db, Q_segment_newest, NULL, 0, &newest);
 
 	if (!err)
-		err = db_start(db, Q_segment_list, NULL, 0);
+		err = db_start(db, Q_segment_deadest, NULL, 0);
 	while (!err && choosing->count < SEGMENTS_ONCE) {
-		err = db_step(db, Q_segment_list, &has_row);
+		err = db_step(db, Q_segment_deadest, &has_row);
 		if (err || !has_row)
 			break;
-		uint64_t number = (uint64_t)db_int_at(db, Q_segment_list, 0);
-		uint64_t end = (uint64_t)db_int_at(db, Q_segment_list, 1);
-		uint64_t live = (uint64_t)db_int_at(db, Q_segment_list, 2);
+		uint64_t number = (uint64_t)db_int_at(db, Q_segment_deadest, 0);
+		uint64_t end = (uint64_t)db_int_at(db, Q_segment_deadest, 1);
+		uint64_t live = (uint64_t)db_int_at(db, Q_segment_deadest, 2);
 		uint64_t used = end > SEGMENT_HEADER ? end - SEGMENT_HEADER : 0;
 		bool is_dead_enough = choosing->all ? live < used : live < used / 2;
 

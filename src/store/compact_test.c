@@ -105,8 +105,10 @@ static void read_one(struct reading *r, uint64_t index) WAITS
 		enum err err = store_maildrop_read(r->f->peer, &ask, &arena, &answer);
 
 		CHECK(err == OK);
-		if (err)
+		if (err) {
+			r->stop = true; /* this would fail for ever */
 			break;
+		}
 		buf_add(&text, answer.octets.octets);
 		offset += answer.octets.octets.len;
 		arena_drop(&arena);

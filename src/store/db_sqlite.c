@@ -69,9 +69,6 @@ static enum err err_of(struct db *db, int code)
 		return ERR_CORRUPT;
 	case SQLITE_CONSTRAINT:
 		return ERR_EXISTS;
-	case SQLITE_READONLY:
-	case SQLITE_PERM:
-		return ERR_DENIED;
 	case SQLITE_CANTOPEN:
 		return sqlite3_system_errno(db->handle) == ENOENT ? ERR_NOT_FOUND : ERR_IO;
 	case SQLITE_IOERR:
@@ -107,6 +104,19 @@ static enum err exec(struct db *db, const char *sql)
 	return code == SQLITE_OK ? OK : failed(db, code, sql);
 }
 
+/*
+ * The engine opens a file that it cannot open for writing for reading alone, and says so only when
+ * something is written. The reason may be gone in a moment; the connection would stay as it is.
+ */
+static enum err check_writable(struct db *db)
+{
+	enum err err = sqlite3_db_readonly(db->handle, "main") == 1
+			       ? fault(ERR_IO, "the database cannot be opened for writing")
+			       : exec(db, "BEGIN IMMEDIATE; ROLLBACK");
+
+	return err;
+}
+
 static enum err prepare_connection(struct db *db, const struct db_options *options)
 {
 	enum err err;
@@ -129,7 +139,7 @@ static enum err prepare_connection(struct db *db, const struct db_options *optio
 	if (!err)
 		err = exec(db, "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -32768");
 	sqlite3_wal_hook(db->handle, log_grew, db);
-	return err;
+	return err ? err : check_writable(db);
 }
 
 void db_prepare(void)

@@ -114,13 +114,16 @@ void body_files_close(struct body_files **segments)
 
 /* ---- files ---- */
 
-/* Of a failed write: full is the caller's trouble, all else may mean a dying disk. */
+/*
+ * Of a failed write: full is the caller's trouble, all else (a disk that went read-only, too) is the
+ * whole batch's, whose records are not where they should be.
+ */
 static enum err write_failed(const char *what, uint64_t number)
 {
 	bool is_full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
-	enum err err = fault_errno("%s of body file %llu", what, (unsigned long long)number);
 
-	return is_full ? ERR_FULL : err;
+	(void)fault_errno("%s of body file %llu", what, (unsigned long long)number);
+	return is_full ? ERR_FULL : ERR_IO;
 }
 
 static enum err flush_failed(struct body_files *segments, const char *what)
@@ -265,12 +268,12 @@ static enum err begin_segment(struct body_files *segments)
 	segment_name(head.number, name);
 	fd = openat(segments->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return fault_errno("make body file %s", name);
+		return write_failed("making", head.number);
 	segments->newest = head.number;
 	segment_head_print(&head, octets);
 	piece = piece_of(octets, sizeof(octets));
 	if (segments->io->pwritev(fd, &piece, 1, 0) != SEGMENT_HEADER) {
-		enum err err = fault_errno("write body file %s", name);
+		enum err err = write_failed("write of the header", head.number);
 
 		close(fd);
 		unlinkat(segments->folder, name, 0);
