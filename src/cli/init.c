@@ -2,6 +2,7 @@
 /* init: the data directory of a new server. */
 #include "cli/roles.h"
 #include "cli/serve.h"
+#include "mail/mail.h"
 #include "store/store.h"
 
 #include <errno.h>
@@ -192,6 +193,15 @@ int run_init(const struct invocation *invocation)
 		      "--domain "
 		      "(whose mail is ours: example.org)\n",
 		      stderr);
+		return EX_USAGE;
+	}
+	/* Before anything is made: a second try is to find nothing there. */
+	if (!is_domain_or_literal(str_of(invocation->options[CLI_domain]), true) ||
+	    invocation->options[CLI_domain][0] == '[') {
+		fprintf(stderr,
+			"glasspost: --domain %s: is no domain; write what stands behind the @ of "
+			"your addresses\n",
+			invocation->options[CLI_domain]);
 		return EX_USAGE;
 	}
 	umask(077);

@@ -257,6 +257,26 @@ static void under_stress(struct scene *scene) WAITS
 		conn_drop(&in[i]);
 }
 
+/* Strangers who say nothing do not keep the users out of their mail. */
+static void under_stress_pop3(struct scene *scene) WAITS
+{
+	OWNED(buf) struct buf text = BUF(8192);
+	struct conn *in[9];
+	moment start = now();
+
+	scene->protocol = "pop3";
+	must(role_reload(scene->role, config_text(scene, &text, "one.example")) == OK);
+	for (size_t i = 0; i < COUNT_OF(in); i++) {
+		in[i] = dial(scene);
+		must(hears(in[i], "+OK "));
+	}
+	says(in[8], "NOOP\r\n");
+	must(hears(in[8], "-ERR ") && is_closed(in[8]));
+	must(now() - start < 10'000'000);
+	for (size_t i = 0; i < COUNT_OF(in); i++)
+		conn_drop(&in[i]);
+}
+
 static void not_welcome(struct scene *scene) WAITS
 {
 	struct conn *conn = dial(scene);
@@ -434,6 +454,7 @@ static void banned(struct scene *scene) WAITS
 	X(too_many, EXEMPT_NONE "connections_per_address = 2\n", NULL)                             \
 	X(too_many_in_all, "connections_max = 10\n", NULL)                                         \
 	X(under_stress, "connections_max = 10\nsession_stress_idle = 1s\n", NULL)                  \
+	X(under_stress_pop3, "connections_max = 10\nsession_stress_idle = 1s\n", NULL)             \
 	X(too_much_in_memory, EXEMPT_NONE "message_memory_max = 1M\n", NULL)                       \
 	X(banned, EXEMPT_NONE "login_failures_ban = 5\n", NULL)                                    \
 	X(not_welcome, "networks_deny = \"!127.0.0.9, 127.0.0.0/8, 198.18.0.0/15\"\n", NULL)       \

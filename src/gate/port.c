@@ -69,6 +69,7 @@ static enum err generation_new(struct gate *gate, const char *name, struct gener
 		.tls = generation->tls,
 		.trace = gate->role->trace,
 		.caps = gate->caps,
+		.is_stressed = &gate->is_stressed,
 	};
 	*out = generation;
 	return OK;

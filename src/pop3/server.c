@@ -122,13 +122,26 @@ static enum err run_line(struct pop3_session *session, struct str line) WAITS
 	return runs[command.verb](session, &command);
 }
 
+/*
+ * rfc1939 3 gives a client ten minutes. Who has not signed in gets less while connections are scarce,
+ * or strangers who say nothing would keep our users out.
+ */
+static int64_t patience_ms(const struct pop3_session *session)
+{
+	const struct pop3_service *service = session->service;
+	int64_t idle_ms = service->config->session_idle;
+
+	if (session->state == POP3_AUTHORIZATION && service->is_stressed && *service->is_stressed)
+		return service->config->session_stress_idle;
+	return idle_ms > IDLE_LEAST_MS ? idle_ms : IDLE_LEAST_MS;
+}
+
 /* A client that is silent for a moment costs no more memory than its session. */
 static enum err read_line(struct pop3_session *session, struct str *line) WAITS
 {
-	int64_t idle_ms = session->service->config->session_idle;
 	size_t max =
 		session->state == POP3_AUTHORIZATION ? LIMIT_sasl_line : LIMIT_pop3_command_line;
-	moment deadline = in_ms(idle_ms > IDLE_LEAST_MS ? idle_ms : IDLE_LEAST_MS);
+	moment deadline = in_ms(patience_ms(session));
 	enum err err;
 
 	if (session->drop.window > 0) {

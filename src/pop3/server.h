@@ -33,6 +33,8 @@ struct pop3_service {
 	struct tls_context *tls; /* NULL: no certificate, TLS is not offered */
 	struct trace *trace;     /* NULL is fine */
 	struct caps *caps;       /* failed logins are remembered here; NULL is fine */
+	const bool *
+		is_stressed; /* connections are scarce: less patience before the login; NULL is fine */
 };
 
 /* Serve until the session ends. Does not own conn. `session` is the id in the trace. */

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+enum { START_MS = 15000 };
+
 struct member *crew_member(struct crew *crew, enum role_kind kind, unsigned index)
 {
 	for (size_t i = 0; i < crew->count; i++) {
@@ -129,6 +131,7 @@ enum err crew_start(struct crew *crew, struct config *config) WAITS
 
 	crew->config = config;
 	group_init(&crew->watchers);
+	waitq_init(&crew->calm);
 	/* `init` runs the store alone. */
 	err = ops_of(crew, ROLE_GATE_MX) ? crew_open_listeners(crew, config, &complaints) : OK;
 	if (err)
@@ -158,7 +161,8 @@ static enum err push(struct crew *crew, struct buf *complaints) WAITS
 
 		if (!err && member->up)
 			err = hand_certificate(member);
-		if (err) {
+		/* Who dies meanwhile begins with it. */
+		if (err && err != ERR_GONE) {
 			buf_print(complaints, "%s %u: %s\n", role_kind_name(member->kind),
 				  member->index, fault_text());
 			first = first ? first : err;
@@ -178,6 +182,8 @@ static enum err listen_to_new(struct crew *crew, size_t first_new, struct buf *c
 
 			if (member->up && opening_is_for(crew, crew->openings[i], member))
 				err = hand_listen(member, crew->openings[i]);
+			if (err == ERR_GONE)
+				err = OK;
 			if (err)
 				buf_print(complaints, "%s\n", fault_text());
 			first = first ? first : err;
@@ -186,17 +192,74 @@ static enum err listen_to_new(struct crew *crew, size_t first_new, struct buf *c
 	return first;
 }
 
-enum err crew_reload(struct crew *crew, struct config *fresh, struct buf *complaints) WAITS
+/* What is decided once, when the processes are made. */
+static void tell_what_waits(const struct config *old, const struct config *fresh)
+{
+	const struct {
+		const char *name;
+		bool differs;
+	} options[] = {
+		{ "user", !str_is(old->user, fresh->user) },
+		{ "sandbox", !str_is(old->sandbox, fresh->sandbox) },
+		{ "together", old->together != fresh->together },
+		{ "gate_processes", old->gate_processes != fresh->gate_processes },
+		{ "filter_processes", old->filter_processes != fresh->filter_processes },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(options); i++)
+		if (options[i].differs)
+			say("%s: the new value holds from the next start on", options[i].name);
+}
+
+static bool is_for_users(const struct config_listener *l)
+{
+	return l->kind != PROTOCOL_SMTP && l->kind != PROTOCOL_LMTP;
+}
+
+/* Its socket is in the hands of the other class of gate, which may not ask what this one must. */
+static enum err check_classes(const struct config *old, const struct config *fresh,
+			      struct buf *complaints)
+{
+	enum err err = OK;
+
+	for (size_t i = 0; i < fresh->listener_count; i++) {
+		const struct config_listener *l = &fresh->listeners[i];
+		const struct config_listener *before = config_listener(old, l->name);
+
+		if (!before || is_for_users(before) == is_for_users(l))
+			continue;
+		buf_print(
+			complaints,
+			"%.*s:%u: listener %.*s: protocol: from %.*s to %.*s is another process's "
+			"work; give the listener another name and port, or start again\n",
+			STR_ARGS(fresh->file), l->line, STR_ARGS(l->name),
+			STR_ARGS(before->protocol), STR_ARGS(l->protocol));
+		err = ERR_CONFIG;
+	}
+	return err;
+}
+
+static enum err wait_for_starts(struct crew *crew) WAITS
+{
+	moment deadline = in_ms(START_MS);
+	enum err err = OK;
+
+	while (!err && (crew->starting > 0 || crew->reloading))
+		err = waitq_wait(&crew->calm, deadline);
+	if (err || crew->stopping || !crew->ready)
+		return fault(ERR_BUSY, "the server is starting or stopping; ask again in a moment");
+	return OK;
+}
+
+static enum err take_over(struct crew *crew, struct config *fresh, struct buf *complaints) WAITS
 {
 	struct certificate certificate = CERTIFICATE_EMPTY;
 	struct config *old = crew->config;
 	size_t first_new = crew->opening_count;
-	enum err err = OK;
+	enum err err = check_classes(old, fresh, complaints);
 
-	if (crew->stopping || !crew->ready)
-		return fault(ERR_BUSY, "the server is starting or stopping");
 	/* All that can fail comes first; then the old configuration is let go. */
-	if (crew->has_control) {
+	if (!err && crew->has_control) {
 		err = certificate_load(crew->folder, fresh, &certificate);
 		if (err)
 			buf_print(complaints, "certificate: %s\n", fault_text());
@@ -213,12 +276,28 @@ enum err crew_reload(struct crew *crew, struct config *fresh, struct buf *compla
 		certificate_drop(&crew->certificate);
 		crew->certificate = certificate;
 	}
+	tell_what_waits(old, fresh);
 	crew->config = fresh;
 	err = push(crew, complaints);
 	if (!err)
 		err = listen_to_new(crew, first_new, complaints);
 	crew_close_listeners(crew, crew->config);
 	config_unref(&old);
+	return err;
+}
+
+enum err crew_reload(struct crew *crew, struct config *fresh, struct buf *complaints) WAITS
+{
+	enum err err = wait_for_starts(crew);
+
+	if (err) {
+		config_unref(&fresh);
+		return err;
+	}
+	crew->reloading = true;
+	err = take_over(crew, fresh, complaints);
+	crew->reloading = false;
+	waitq_wake_all(&crew->calm);
 	return err;
 }
 

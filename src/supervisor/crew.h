@@ -61,6 +61,10 @@ struct crew {
 	struct opening *openings[OPENINGS_MAX];
 	size_t opening_count;
 	struct fiber_group watchers;
+	/* A start hands over a configuration step by step; a reload must not come in between. */
+	unsigned starting;
+	bool reloading;
+	struct waitq calm;
 	bool stopping;
 	bool ready;
 };

@@ -265,14 +265,20 @@ static void note_end(struct member *member)
 
 static enum err start_again(struct member *member) WAITS
 {
+	struct crew *crew = member->crew;
 	enum err err = fiber_sleep(in_ms(back_off_ms(member)));
 
+	while (!err && crew->reloading)
+		err = waitq_wait(&crew->calm, NEVER);
+	crew->starting++;
 	if (!err)
 		err = member_launch(member);
 	if (!err)
 		err = member_wire_all(member);
 	if (!err)
 		err = member_begin(member);
+	crew->starting--;
+	waitq_wake_all(&crew->calm);
 	if (!err)
 		return OK;
 	if (err != ERR_STOPPED && !fiber_is_stopping())

@@ -20,6 +20,11 @@ static enum err refusal(const struct opening *opening)
 			     "listener %s: %s: ports below 1024 need root; start as root, or with "
 			     "--port-base 10000",
 			     opening->listener, text);
+	if (why == EEXIST)
+		return fault(ERR_CONFIG,
+			     "listener %s: %s: is there and is no socket; remove it, or name "
+			     "another path",
+			     opening->listener, text);
 	if (why == EADDRINUSE)
 		return fault(ERR_BUSY,
 			     "listener %s: %s: another program listens there; stop it, or use "
@@ -45,19 +50,55 @@ static bool set_options(const struct opening *opening, int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
 }
 
+/* A socket file that nobody listens at is a dead server's. Nothing else is taken away. */
+static bool remove_dead_socket(const char *path, const struct sockaddr *name, socklen_t len)
+{
+	struct stat status;
+	bool is_alive;
+	int fd;
+
+	if (lstat(path, &status) != 0)
+		return errno == ENOENT;
+	if (!S_ISSOCK(status.st_mode)) {
+		errno = EEXIST;
+		return false;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	is_alive = connect(fd, name, len) == 0 || errno == EAGAIN;
+	close(fd);
+	if (is_alive) {
+		errno = EADDRINUSE;
+		return false;
+	}
+	return unlink(path) == 0;
+}
+
+/* Born with its mode: no moment in which others may connect, and no name to change it by afterwards. */
+static bool bind_path(const struct opening *opening, int fd, const struct sockaddr *name,
+		      socklen_t len)
+{
+	mode_t before;
+	bool good;
+
+	if (!remove_dead_socket(opening->wanted.path, name, len))
+		return false;
+	before = umask(0777 & ~opening->mode);
+	good = bind(fd, name, len) == 0;
+	umask(before);
+	return good;
+}
+
 static bool bind_and_listen(const struct opening *opening, int fd)
 {
 	struct sockaddr_storage name;
 	size_t len = addr_to_sockaddr(&opening->wanted, &name, sizeof name);
+	const struct sockaddr *at = (const struct sockaddr *)&name;
+	bool good = opening->wanted.family == ADDR_UNIX ? bind_path(opening, fd, at, (socklen_t)len)
+							: bind(fd, at, (socklen_t)len) == 0;
 
-	/* The lock of the data directory is ours: a socket file that lies there is a dead one's. */
-	if (opening->wanted.family == ADDR_UNIX)
-		unlink(opening->wanted.path);
-	if (bind(fd, (const struct sockaddr *)&name, (socklen_t)len) != 0)
-		return false;
-	if (opening->wanted.family == ADDR_UNIX && chmod(opening->wanted.path, opening->mode) != 0)
-		return false;
-	return listen(fd, OPENING_BACKLOG) == 0;
+	return good && listen(fd, OPENING_BACKLOG) == 0;
 }
 
 static void read_address(struct opening *opening)

@@ -42,7 +42,8 @@ enum err server_reload(struct server *server, struct buf *complaints) WAITS
 	if (!err)
 		err = crew_reload(&server->crew, fresh, complaints);
 	if (err)
-		say("the old configuration stays:\n%.*s", STR_ARGS(buf_str(complaints)));
+		say("the old configuration stays:\n%.*s",
+		    STR_ARGS(complaints->len ? buf_str(complaints) : str_of(fault_text())));
 	else
 		say("reloaded %s", server->config_path);
 	notify("READY=1");

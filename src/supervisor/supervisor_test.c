@@ -6,11 +6,13 @@
 #include "store/store.h"
 #include "supervisor/certificate.h"
 #include "supervisor/file.h"
+#include "supervisor/opening.h"
 #include "supervisor/supervisor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -187,6 +189,11 @@ static void play_reload(void) WAITS
 	talk(old, NULL, "220 mail.example");
 	must(house_reload(house, S("hostnam = other.example\n"), &complaints) == ERR_CONFIG);
 	must(str_starts(buf_str(&complaints), S("test.conf:1: hostnam")));
+	buf_reset(&complaints);
+	must(house_reload(house,
+			  S(BASICS "listener mx { protocol = submission address = 127.0.0.1 }\n"),
+			  &complaints) == ERR_CONFIG);
+	must(str_find_str(buf_str(&complaints), S("another name and port")) != STR_NONE);
 	must(house_reload(house, S(BASICS LMTP), &complaints) == OK);
 	/* The session under way goes on, its listener is gone, the new one is there. */
 	talk(old, "NOOP", "250 ");
@@ -235,7 +242,45 @@ static void play_taken_port(void) WAITS
 	house_stop(&house, 1000);
 }
 
+static enum err open_path(const char *path, struct opening *out)
+{
+	*out = (struct opening){ .listener = "lmtp",
+				 .wanted = { .family = ADDR_UNIX },
+				 .mode = 0660 };
+	snprintf(out->wanted.path, sizeof out->wanted.path, "%s", path);
+	return opening_open(out);
+}
+
+/* Only what is a socket, and nobody's, is taken away for ours. */
+static void play_paths(void) WAITS
+{
+	char path[100];
+	struct opening first;
+	struct opening second;
+	struct stat status;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/socket", folder);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	must(fd >= 0 && open_path(path, &first) == ERR_CONFIG);
+	close(fd);
+	must(stat(path, &status) == 0 && S_ISREG(status.st_mode) && unlink(path) == 0);
+	must(open_path(path, &first) == OK);
+	must(stat(path, &status) == 0 && (status.st_mode & 0777) == 0660);
+	must(open_path(path, &second) == ERR_BUSY);
+	close(first.fd); /* as a killed server leaves it */
+	must(open_path(path, &second) == OK);
+	opening_close(&second);
+	must(stat(path, &status) != 0);
+}
+
 /* ---- tests ---- */
+
+static void only_a_dead_socket_makes_room_for_ours(void **state)
+{
+	(void)state;
+	play_in(world_real_new(), play_paths);
+}
 
 static void mail_comes_in_and_is_fetched_in_the_simulated_world(void **state)
 {
@@ -384,6 +429,26 @@ static void the_data_directory_is_made_with_its_parts(void **state)
 	config_unref(&config);
 }
 
+static void a_link_in_the_data_directory_leads_nobody_astray(void **state)
+{
+	struct config *config = config_of("");
+	char inner[100];
+	char path[120];
+
+	(void)state;
+	snprintf(inner, sizeof inner, "%s/data", folder);
+	snprintf(path, sizeof path, "%s/run", inner);
+	assert_int_equal(mkdir(inner, 0700), 0);
+	assert_int_equal(symlink("/etc", path), 0);
+	assert_int_equal(supervisor_make_folder(inner, config), ERR_CONFIG);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(chmod(inner, 0777), 0);
+	assert_int_equal(supervisor_make_folder(inner, config), ERR_CONFIG);
+	assert_int_equal(chmod(inner, 0700), 0);
+	assert_int_equal(supervisor_make_folder(inner, config), OK);
+	config_unref(&config);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -400,6 +465,8 @@ int main(void)
 		IN_FOLDER(one_server_holds_the_lock_and_the_next_is_told_who),
 		IN_FOLDER(a_file_is_written_whole_or_not_at_all),
 		IN_FOLDER(the_data_directory_is_made_with_its_parts),
+		IN_FOLDER(a_link_in_the_data_directory_leads_nobody_astray),
+		IN_FOLDER(only_a_dead_socket_makes_room_for_ours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
