@@ -156,15 +156,20 @@ static enum err step(struct pop3_session *session, struct exchange *exchange, st
 	return err;
 }
 
-static enum err give_up(struct pop3_session *session, struct exchange *exchange,
-			enum pop3_reply reply) WAITS
+static void drop_exchange(struct pop3_session *session, const struct exchange *exchange) WAITS
 {
 	struct answer_sasl_drop answer;
 
-	if (exchange->sasl) /* what the store says to that does not matter: it forgets by itself too */
+	if (exchange->sasl) /* what the store says to that does not matter */
 		(void)!call_sasl_drop(session->service->store,
 				      &(struct ask_sasl_drop){ .sasl = exchange->sasl },
 				      &session->arena, &answer, in_ms(CALL_MS));
+}
+
+static enum err give_up(struct pop3_session *session, struct exchange *exchange,
+			enum pop3_reply reply) WAITS
+{
+	drop_exchange(session, exchange);
 	pop3_trace_auth(session, &exchange->login,
 			reply == POP3_REPLY_AUTH_CANCELLED ? S("cancelled") : S("failed"));
 	buf_reset(&session->folder);
@@ -183,8 +188,10 @@ static enum err run_exchange(struct pop3_session *session, struct exchange *exch
 		err = send_challenge(session, exchange->challenge);
 		if (!err)
 			err = read_response(session, &response, &reply);
-		if (err)
+		if (err) {
+			drop_exchange(session, exchange);
 			return err;
+		}
 		if (reply != POP3_REPLY_NONE)
 			return give_up(session, exchange, reply);
 		if (exchange->login.step == 0 &&
@@ -202,14 +209,15 @@ static enum err run_exchange(struct pop3_session *session, struct exchange *exch
 		err = send_challenge(session, exchange->challenge);
 		if (!err)
 			err = read_response(session, &response, &reply);
-		if (!err && (reply != POP3_REPLY_NONE || response.len > 0)) {
+		if (err || reply != POP3_REPLY_NONE || response.len > 0) {
 			session->account = exchange->login.account;
-			session->signed_in = true;
+			session->signed_in = true; /* only to be given back */
 			pop3_sign_out(session);
 			exchange->sasl = 0;
+		}
+		if (!err && (reply != POP3_REPLY_NONE || response.len > 0))
 			return give_up(session, exchange,
 				       reply ? reply : POP3_REPLY_AUTH_MALFORMED);
-		}
 	}
 	return err ? err : pop3_conclude(session, &exchange->login);
 }

@@ -213,8 +213,10 @@ static enum err run_exchange(struct smtp_session *s, struct exchange *exchange) 
 	while (answer->state == SASL_CONTINUE && exchange->step < STEPS_MAX) {
 		trace_step(s, exchange, S("continue"));
 		err = converse(s, exchange, &response, &how);
-		if (err)
+		if (err) {
+			give_up(s, exchange);
 			return err;
+		}
 		if (how != RESPONSE_GIVEN)
 			return refuse_response(s, exchange, how);
 		if (step(s, exchange, response) != OK)
@@ -222,15 +224,16 @@ static enum err run_exchange(struct smtp_session *s, struct exchange *exchange) 
 	}
 	if (answer->state == SASL_DONE && answer->challenge.len > 0) {
 		err = converse(s, exchange, &response, &how);
-		if (err)
-			return err;
-		if (how != RESPONSE_GIVEN || response.len > 0) {
+		if (err || how != RESPONSE_GIVEN || response.len > 0) {
 			s->account_handle = answer->account;
 			s->is_signed_in = true; /* only to be given back */
 			smtp_sign_out(s);
+		}
+		if (err)
+			return err;
+		if (how != RESPONSE_GIVEN || response.len > 0)
 			return refuse_response(s, exchange,
 					       how == RESPONSE_GIVEN ? RESPONSE_MALFORMED : how);
-		}
 	}
 	return conclude(s, exchange);
 }
