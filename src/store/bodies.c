@@ -80,7 +80,8 @@ static struct open_segment *place_for(struct bodies *bodies)
 
 static struct open_segment *find_open(struct bodies *bodies, uint64_t number)
 {
-	for (size_t i = 0; i < OPEN_FILES; i++)
+	/* 0 marks a free place; only a damaged row asks for it. */
+	for (size_t i = 0; number && i < OPEN_FILES; i++)
 		if (bodies->files[i].number == number && !bodies->files[i].forgotten)
 			return &bodies->files[i];
 	return NULL;

@@ -34,7 +34,7 @@ struct str password_prepare(struct arena *arena, struct str password)
 /* What preparing made of it is a secret too, and is not left in memory. */
 static void wipe(struct str prepared, struct str password)
 {
-	if (prepared.at != password.at)
+	if (prepared.at && prepared.at != password.at)
 		explicit_bzero((char *)(uintptr_t)prepared.at, prepared.len);
 }
 

@@ -257,6 +257,8 @@ static void a_forgotten_batch_is_written_over(void **state)
 	assert_int_equal(bodies_verify(bodies, &(struct body_place){ 1, first, 6 }), ERR_CORRUPT);
 	assert_int_equal(bodies_verify(bodies, &(struct body_place){ 1, { 5, 32 }, 5 }),
 			 ERR_NOT_FOUND);
+	assert_int_equal(bodies_verify(bodies, &(struct body_place){ 1, { 0, 32 }, 5 }),
+			 ERR_NOT_FOUND);
 	bodies_close(&bodies);
 	body_files_close(&files);
 }
