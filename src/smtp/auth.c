@@ -80,8 +80,9 @@ static void give_up(struct smtp_session *s, const struct exchange *exchange) WAI
 {
 	struct answer_sasl_drop answer;
 
-	/* A store that does not answer forgets the exchange by itself. */
-	if (call_sasl_drop(s->service->store,
+	/* A store that does not answer has ended, and the exchange with it. */
+	if (exchange->answer.sasl &&
+	    call_sasl_drop(s->service->store,
 			   &(struct ask_sasl_drop){ .sasl = exchange->answer.sasl }, &s->arena,
 			   &answer, in_ms(ASK_MS)) != OK)
 		return;
@@ -191,7 +192,9 @@ static enum err conclude(struct smtp_session *s, struct exchange *exchange) WAIT
 	case SASL_UNKNOWN:
 		trace_step(s, exchange, S("unavailable"));
 		return smtp_say_name(s, SMTP_REPLY_mechanism_unknown);
-	case SASL_CONTINUE:
+	case SASL_CONTINUE: /* without an end */
+		give_up(s, exchange);
+		break;
 	case SASL_BUSY:
 		break;
 	}
@@ -228,6 +231,7 @@ static enum err run_exchange(struct smtp_session *s, struct exchange *exchange) 
 			s->account_handle = answer->account;
 			s->is_signed_in = true; /* only to be given back */
 			smtp_sign_out(s);
+			answer->sasl = 0; /* it has ended */
 		}
 		if (err)
 			return err;

@@ -128,6 +128,7 @@ static enum err on_sasl_start(struct link_call *call, const struct ask_sasl_star
 	}
 	if (answer->state == SASL_FAILED)
 		answer->delay_ms = house->delay_ms;
+	house->exchanges += answer->state == SASL_CONTINUE;
 	return OK;
 }
 
@@ -136,7 +137,7 @@ static enum err on_sasl_step(struct link_call *call, const struct ask_sasl_step 
 {
 	struct house *house = call->context;
 
-	must(ask->sasl == EXCHANGE);
+	must(ask->sasl == EXCHANGE && house->exchanges > 0);
 	answer->sasl = EXCHANGE;
 	answer->state = SASL_FAILED;
 	answer->delay_ms = house->delay_ms;
@@ -145,6 +146,7 @@ static enum err on_sasl_step(struct link_call *call, const struct ask_sasl_step 
 		answer->challenge = S("Password:");
 		return OK;
 	}
+	house->exchanges--;
 	if (!str_is(ask->response, S("secret")) && !str_is(ask->response, S("1")) &&
 	    !str_is(ask->response, (struct str){ "\0alice\0secret", 13 }))
 		return OK;
@@ -161,9 +163,11 @@ static enum err on_sasl_step(struct link_call *call, const struct ask_sasl_step 
 static enum err on_sasl_drop(struct link_call *call, const struct ask_sasl_drop *ask,
 			     struct answer_sasl_drop *answer) WAITS
 {
-	(void)call;
+	struct house *house = call->context;
+
 	(void)answer;
-	must(ask->sasl == EXCHANGE);
+	must(ask->sasl == EXCHANGE && house->exchanges > 0);
+	house->exchanges--;
 	return OK;
 }
 
