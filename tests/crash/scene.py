@@ -15,7 +15,7 @@ CYCLES = int(os.environ.get("CRASH_CYCLES", "0"))
 PASSWORD = "correct horse"
 ADDRESSES = [f"{name}@example.org" for name in ("alice", "bob", "carol")]
 # disk_floor would refuse mail on the small disks of these tests; small segments begin often.
-CONFIG = "disk_floor = 0\nsegment_size = 1M\n"
+CONFIG = {"disk_floor": "0", "segment_size": "1M"}
 
 
 def cycles(few, many):
@@ -30,8 +30,10 @@ def sample(points, few):
     return [points[i * (len(points) - 1) // (few - 1)] for i in range(few)]
 
 
-def new_server(folder=None, config="", **options):
-    return Server(accounts={address: PASSWORD for address in ADDRESSES}, config=CONFIG + config, folder=folder, **options)
+def new_server(folder=None, **options):
+    """Options of the configuration by name; those of CONFIG unless told otherwise."""
+    config = "".join(f"{name} = {value}\n" for name, value in (CONFIG | options).items())
+    return Server(accounts={address: PASSWORD for address in ADDRESSES}, config=config, folder=folder)
 
 
 def mailboxes(server):

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The power is cut under load, again and again, on file systems that keep only what was flushed.
+
+Acknowledgements count only when they were read before the cut. The same with `durable = no` must lose
+mail, or the cut cuts nothing and the test shows nothing.
+"""
+import random
+import time
+
+import pytest
+
+from ledger import Ledger, Load
+from machine import LoopDisk
+from scene import ADDRESSES, cycles, judge, mailboxes, new_server, tally
+
+
+def put_log_elsewhere(server, folder):
+    server.log_path = folder / "log"
+
+
+def cut_power(server, disk, ledger):
+    ledger.close()
+    disk.cut()
+    server.kill()
+    disk.restore()
+    ledger.reopen()
+
+
+@pytest.mark.parametrize("kind, options", [("ext4", ""), ("ext4", "data=writeback"), ("xfs", "")])
+def test_power_cuts_lose_nothing(tmp_path, kind, options):
+    few = 5 if not options and kind == "ext4" else 2
+    rng = random.Random(4)
+    ledger = Ledger()
+    with LoopDisk(kind, options=options) as disk:
+        server = new_server(folder=disk.path)
+        put_log_elsewhere(server, tmp_path)
+        with server:
+            for cycle in range(cycles(few, 40)):
+                with Load(ledger, server.port("smtp"), ADDRESSES, seed=cycle):
+                    time.sleep(rng.uniform(0.3, 1.5))
+                    cut_power(server, disk, ledger)
+                server.start()
+            judge(server, ledger, at_least=100)
+
+
+def test_without_durability_a_power_cut_loses_mail(tmp_path):
+    ledger = Ledger()
+    with LoopDisk("ext4") as disk:
+        server = new_server(folder=disk.path, durable="no")
+        put_log_elsewhere(server, tmp_path)
+        with server:
+            with Load(ledger, server.port("smtp"), ADDRESSES):
+                time.sleep(1.5)
+                cut_power(server, disk, ledger)
+            try:
+                server.start()
+                found = mailboxes(server)
+            except Exception:  # the accounts are gone, or the store is
+                found = {}
+            verdicts = ledger.judge(found)
+            tally("control: durable = no", ledger, found, verdicts)
+            assert len(ledger.acked) > 100
+            assert verdicts["lost"], "nothing was lost without flushes: the cut cuts nothing"
