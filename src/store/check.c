@@ -3,10 +3,12 @@
 #include "store/sasl.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum { BODIES_ONCE = 100, COMPLAINTS_OCTETS = 1 << 20 };
 
@@ -229,6 +231,21 @@ static enum err check_bodies(struct db *db, void *arg)
 
 /* ---- files ---- */
 
+/* Bodies have heads and checksums of their own, so they can be read without this one. */
+static bool has_good_head(const struct checking *c, const char *path, uint64_t number)
+{
+	unsigned char octets[SEGMENT_HEADER];
+	struct segment_head head;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool is_good = fd >= 0 && pread(fd, octets, sizeof(octets), 0) == SEGMENT_HEADER &&
+		       segment_head_parse(octets, &head) && head.number == number &&
+		       head.store == c->store->id;
+
+	if (fd >= 0)
+		close(fd);
+	return is_good;
+}
+
 static void check_file(struct checking *c, uint64_t number, uint64_t end)
 {
 	char path[STORE_PATH + SEGMENT_NAME + 1];
@@ -243,6 +260,9 @@ static void check_file(struct checking *c, uint64_t number, uint64_t end)
 	else if ((uint64_t)stat_of.st_size < end)
 		complain(c, ADVICE_BACKUP, "body file %s has %llu octets of %llu", name,
 			 (unsigned long long)stat_of.st_size, (unsigned long long)end);
+	else if (!has_good_head(c, path, number))
+		complain(c, "its mail can be read all the same; restore the file from a backup",
+			 "body file %s has a damaged header", name);
 }
 
 static enum err check_unknown_files(struct db *db, struct checking *c)

@@ -22,6 +22,23 @@ enum { CHECKPOINT_OCTETS = 16 << 20, SIM_COMMIT_US = 1500, ROOM_KNOWN_MS = 1000 
 
 _Static_assert(sizeof("Return-Path: <>\r\n") - 1 == RETURN_PATH_FIXED, "as it is printed");
 
+/*
+ * On a worker thread, where nothing may be told: what is damaged but does not keep the store from
+ * serving is noted, and told by the fiber.
+ */
+struct opening {
+	struct store *store;
+	const struct store_options *options;
+	char notes[2][FAULT_TEXT_MAX];
+	size_t note_count;
+};
+
+static void note_fault(struct opening *opening)
+{
+	must(opening->note_count < COUNT_OF(opening->notes));
+	snprintf(opening->notes[opening->note_count++], FAULT_TEXT_MAX, "%s", fault_text());
+}
+
 /* ---- the folder ---- */
 
 static enum err make_folder(const char *path)
@@ -89,20 +106,20 @@ static enum err read_key(const char *folder, bool create, unsigned char key[STOR
 }
 
 /* Mail and passwords need no key, so a lost one does not keep the store from serving. */
-static enum err load_key(struct store *store, bool create)
+static enum err load_key(struct opening *opening)
 {
+	struct store *store = opening->store;
 	int64_t secrets = 0;
 	bool is_new;
-	enum err err = read_key(store->folder, create, store->key, &is_new);
+	enum err err = read_key(store->folder, opening->options->create, store->key, &is_new);
 
 	if (!err && is_new)
 		err = db_number_values(store->writer.db, Q_count_secrets, NULL, 0, &secrets);
-	if (!err && secrets > 0)
-		store_trouble(store,
-			      fault(ERR_CORRUPT,
-				    "store.key was lost, and with it %lld kept secrets",
-				    (long long)secrets),
-			      "run `glasspost store check`");
+	if (!err && secrets > 0) {
+		(void)fault(ERR_CORRUPT, "store.key was lost, and with it %lld kept secrets",
+			    (long long)secrets);
+		note_fault(opening);
+	}
 	return err;
 }
 
@@ -183,8 +200,9 @@ static void remove_leftovers(struct store *store)
 		closedir(dir);
 }
 
-static enum err resume_segments(struct store *store)
+static enum err resume_segments(struct opening *opening)
 {
+	struct store *store = opening->store;
 	struct db *db = store->writer.db;
 	uint64_t newest = 0;
 	uint64_t end = 0;
@@ -203,8 +221,8 @@ static enum err resume_segments(struct store *store)
 	remove_leftovers(store);
 	err = body_files_resume(store->writer.segments, newest, end);
 	if (err == ERR_CORRUPT) {
-		/* Mail goes on in a new file; `glasspost store check --deep` tells which bodies are lost. */
-		store_trouble(store, err, "run `glasspost store check --deep`");
+		/* Mail goes on in a new file; the check tells which bodies are lost. */
+		note_fault(opening);
 		err = body_files_resume(store->writer.segments, newest, UINT64_MAX);
 	}
 	return err;
@@ -237,14 +255,14 @@ static enum err check_not_lost(struct store *store)
 	snprintf(key, sizeof(key), "%s/store.key", store->folder);
 	if (err || version > 0 || (access(key, F_OK) != 0 && !has_segments(store->body_folder)))
 		return err;
-	return fault(ERR_CORRUPT,
-		     "%s/glasspost.db is missing or empty, though this store was used: restore it "
-		     "from a backup",
+	return fault(ERR_CORRUPT, "%s/glasspost.db is missing or empty, though this store was used",
 		     store->folder);
 }
 
-static enum err open_writer(struct store *store, const struct store_options *options)
+static enum err open_writer(struct opening *opening)
 {
+	struct store *store = opening->store;
+	const struct store_options *options = opening->options;
 	struct writer *writer = &store->writer;
 	struct db_options db = { .folder = store->folder,
 				 .io = store->io,
@@ -267,7 +285,7 @@ static enum err open_writer(struct store *store, const struct store_options *opt
 	if (!err)
 		err = body_files_open(&segments, &writer->segments);
 	if (!err)
-		err = resume_segments(store);
+		err = resume_segments(opening);
 	if (!err)
 		err = db_number_values(writer->db, Q_body_newest, NULL, 0, &newest);
 	writer->next_body = (uint64_t)newest + 1;
@@ -287,11 +305,6 @@ static enum err open_readers(struct store *store)
 	return err;
 }
 
-struct opening {
-	struct store *store;
-	const struct store_options *options;
-};
-
 static enum err open_files(void *arg)
 {
 	struct opening *opening = arg;
@@ -306,16 +319,23 @@ static enum err open_files(void *arg)
 	if (!err)
 		err = take_lock(store->folder, &store->lock);
 	if (!err)
-		err = open_writer(store, options);
+		err = open_writer(opening);
 	/* After the database: a key without one shows that there was one. */
 	if (!err)
-		err = load_key(store, options->create);
+		err = load_key(opening);
 	if (!err)
 		err = open_readers(store);
 	if (!err)
 		err = bodies_open(store->body_folder, &store->bodies);
 	if (!err && options->create)
 		err = flush_folder(store->folder);
+	/* Each says what is wrong; what to do is the same for all. */
+	if (err == ERR_CORRUPT) {
+		char what[FAULT_TEXT_MAX];
+
+		snprintf(what, sizeof(what), "%s", fault_text());
+		err = fault(err, "%s: restore %s from a backup", what, store->folder);
+	}
 	return err;
 }
 
@@ -356,10 +376,13 @@ enum err store_open(const struct store_options *options, struct store **out) WAI
 	if (strlen(options->folder) > STORE_PATH - 64)
 		return fault(ERR_LIMIT, "the name of the data directory is too long");
 	store = store_of(options);
-	opening = (struct opening){ store, options };
+	opening = (struct opening){ .store = store, .options = options };
 	err = store_work(open_files, &opening);
 	semaphore_init(&store->reader_free, store->reader_count);
 	store->writer.simulated = world_is_simulated(world_here());
+	for (size_t i = 0; !err && i < opening.note_count; i++)
+		store_trouble(store, fault(ERR_CORRUPT, "%s", opening.notes[i]),
+			      "run `glasspost store check --deep`");
 	if (!err) {
 		store->batcher = batcher_new(writer_run_batch, &store->writer, SIM_COMMIT_US);
 		lookups_init(store);
