@@ -193,12 +193,15 @@ void known_note(struct recorder *recorder, const struct trace_head *head)
 
 /*
  * A ring that began anew has small sequences but new times; a clock that was set back gives old
- * times but new sequences. Only what is old in both ways was seen.
+ * times but new sequences. Only what is old in both ways was seen, and nothing that was written since
+ * this recorder began: a machine may start with both a new ring and an old clock.
  */
 bool known_has(const struct recorder *recorder, const struct trace_head *head)
 {
 	const struct known *known = known_find((struct recorder *)recorder, head);
 
+	if (head->at_us >= recorder->begun_at)
+		return false;
 	if (known)
 		return head->sequence <= known->sequence && head->wall_us <= known->wall_us;
 	/* Of a role that has been silent for as long as the newest files reach. */
@@ -234,6 +237,7 @@ void recorder_run(void *arg) WAITS
 
 	if (semaphore_take(&recorder->lock, NEVER))
 		return;
+	recorder->begun_at = now();
 	offload(learn_offloaded, recorder);
 	semaphore_give(&recorder->lock);
 	while (!recorder_tick(recorder, false))
