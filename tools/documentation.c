@@ -18,7 +18,7 @@ enum { DOCUMENT_MAX = 1 << 20 };
 static enum err limits_markdown(struct buf *out)
 {
 	buf_add_c(out, "| limit | value | unit | why |\n|---|---|---|---|\n");
-#define LIMIT(name, value, unit, why) \
+#define LIMIT(name, value, unit, why)                                                              \
 	buf_print(out, "| `%s` | %lld | %s | %s |\n", #name, (long long)(value), unit, why);
 #include "base/limits.def"
 #undef LIMIT

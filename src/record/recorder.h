@@ -53,7 +53,7 @@ struct recorder {
 	struct list taps;
 	struct known known[LIMIT_record_rings];
 	size_t known_count;
-	moment begun_at; /* what was written since cannot have been seen */
+	moment begun_at;       /* what was written since cannot have been seen */
 	int64_t known_wall_us; /* the newest of all; INT64_MIN: nothing is known */
 	struct segments segments;
 	struct sessions sessions;

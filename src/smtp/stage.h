@@ -20,7 +20,7 @@ struct house {
 	size_t count;
 	size_t inspected;
 	size_t signed_in;
-	size_t exchanges; /* under way */
+	size_t exchanges;   /* under way */
 	size_t asked_about; /* recipient calls */
 	bool is_full;       /* room says no */
 	uint64_t verdict;   /* of the filter */
