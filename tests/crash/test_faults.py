@@ -13,7 +13,7 @@ import pytest
 
 from glasspost import wait_for
 from ledger import Ledger, Session, ident_of
-from scene import ADDRESSES, FULL, delete_all, judge, new_server, sample
+from scene import ADDRESSES, FULL, calm, delete_all, judge, new_server, restart, sample
 from strace import Traced, need_strace
 
 CALLS = ["pwrite64", "pwritev", "fdatasync", "fsync", "fallocate", "ftruncate", "openat", "unlinkat,unlink"]
@@ -48,17 +48,6 @@ def one_run(server, ledger, rng):
 
 def store_pid(server):
     return wait_for(lambda: server.role_pids().get("store"), seconds=20, what="a store")[0]
-
-
-def calm(server):
-    """A store that ends often is started later and later; a new supervisor has seen no end yet."""
-    if any(row["role"] == "store" and row["restarts"] > 2 for row in server.rows("status")):
-        restart(server)
-
-
-def restart(server):
-    server.stop()
-    server.start()
 
 
 def service_returns(server, ledger, rng):
