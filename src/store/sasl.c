@@ -25,6 +25,7 @@ struct exchange {
 	enum err err;
 	bool looked_up;
 	bool found;
+	bool has_account; /* found, be it with a secret or without */
 	/* Of the account that is meant, were there one: what is made up hangs on it. */
 	struct str key;
 	struct account account;
@@ -65,6 +66,7 @@ static int look_up(struct exchange *x, Gsasl_session *session)
 	x->err = login_key(x->db, &x->arena, name, &x->key);
 	if (!x->err)
 		x->err = account_find(x->db, &x->arena, x->key, &x->account, &x->found);
+	x->has_account = x->found;
 	return x->err ? GSASL_AUTHENTICATION_ERROR : GSASL_OK;
 }
 
@@ -213,6 +215,57 @@ struct stepping {
 	struct str challenge;
 };
 
+/* rfc5802 5.1: in a name "=" begins =2C or =3D and nothing else; the library would take it as it is. */
+static bool has_false_escape(struct str text)
+{
+	for (size_t at; (at = str_find(text, '=')) != STR_NONE; text = str_from(text, at + 3)) {
+		struct str escape = str_first(str_from(text, at), 3);
+
+		if (!str_is_nocase(escape, S("=2C")) && !str_is_nocase(escape, S("=3D")))
+			return true;
+	}
+	return false;
+}
+
+/* The client's first message: gs2-header (flag "," [ "a=" name ] ",") and "n=" name "," ... */
+static bool has_false_name(struct str message)
+{
+	while (message.len) {
+		size_t comma = str_find(message, ',');
+		struct str field = str_first(message, comma == STR_NONE ? message.len : comma);
+		bool is_name = str_starts(field, S("a=")) || str_starts(field, S("n="));
+
+		if (is_name && has_false_escape(str_from(field, 2)))
+			return true;
+		message = str_from(message, field.len + 1);
+	}
+	return false;
+}
+
+/* rfc5802 6: who wants the channel bound ("p=") speaks a -PLUS mechanism, and only he does. */
+static bool has_false_binding(const struct exchange *x, struct str message)
+{
+	bool is_plus = str_ends_nocase(str_of(x->mechanism), S("-PLUS"));
+
+	return str_starts(message, S("p=")) != is_plus;
+}
+
+/*
+ * What the library takes and must not. An empty response where something was asked for: it would say
+ * the challenge once more, and no mechanism of ours has one. And first messages of SCRAM with names
+ * or bindings that are none.
+ */
+static bool is_no_response(const struct exchange *x, struct str response)
+{
+	bool is_scram = strncmp(x->mechanism, "SCRAM-", 6) == 0;
+
+	if (response.len == 0)
+		return x->step > 0;
+	if (!is_scram || str_starts(response, S("c=")))
+		return false;
+	return has_false_binding(x, response) || has_false_name(response);
+}
+
 static enum err step_on_worker(struct db *db, void *arg)
 {
 	struct stepping *stepping = arg;
@@ -220,6 +273,10 @@ static enum err step_on_worker(struct db *db, void *arg)
 	char *output = NULL;
 	size_t len = 0;
 
+	if (is_no_response(x, stepping->response)) {
+		stepping->code = GSASL_MECHANISM_PARSE_ERROR;
+		return OK;
+	}
 	x->db = db;
 	x->err = OK;
 	stepping->code = gsasl_step(x->session, stepping->response.at, stepping->response.len,
@@ -264,10 +321,36 @@ static enum err conclude_simple(struct exchange *x, const struct login_try *try,
 	return sign_in_by_password(try, x->password, arena, out);
 }
 
+/* The library has judged a proof: who has a penalty learns it late, or not at all. */
+static enum err conclude_judged(const struct login_try *try, struct stepping *s,
+				struct sign_in_result *out) WAITS
+{
+	bool held;
+	enum err err = sign_in_admit(try, &held);
+
+	if (err == ERR_BUSY) {
+		out->state = SASL_BUSY;
+		return OK;
+	}
+	if (err)
+		return err;
+	if (s->code != GSASL_OK) {
+		sign_in_refuse(try, out);
+		return OK;
+	}
+	out->challenge = s->challenge;
+	return conclude_proof(s->x, try, s->arena, out);
+}
+
 static enum err conclude(struct peer *peer, struct stepping *s, struct sign_in_result *out) WAITS
 {
 	struct exchange *x = s->x;
-	struct login_try try = { peer, x->name, str_of(x->from), x->trace_session };
+	struct login_try try = { .peer = peer,
+				 .name = x->name,
+				 .from = str_of(x->from),
+				 .session = x->trace_session,
+				 .key = x->key,
+				 .is_account = x->has_account };
 
 	if (s->code == GSASL_NEEDS_MORE) {
 		out->state = SASL_CONTINUE;
@@ -277,15 +360,11 @@ static enum err conclude(struct peer *peer, struct stepping *s, struct sign_in_r
 	}
 	if (s->code == GSASL_OK && x->has_simple)
 		return conclude_simple(x, &try, s->arena, out);
-	if (s->code == GSASL_OK) {
-		out->challenge = s->challenge;
-		return conclude_proof(x, &try, s->arena, out);
-	}
-	if (is_malformed(s->code))
+	if (is_malformed(s->code)) {
 		out->state = SASL_MALFORMED;
-	else
-		sign_in_refuse(&try, out);
-	return OK;
+		return OK;
+	}
+	return conclude_judged(&try, s, out);
 }
 
 /* LOGIN has no specification but clients that look for these words. */

@@ -11,7 +11,9 @@
  *  (2) No more than password_hashes are computed at once; who waited 2 s is told SASL_BUSY.
  *  (3) A password that was right is known for two minutes (as a keyed hash, in memory), so that a
  *      client that polls does not cost a slow hash each time; any change of the directory forgets it.
- *  (4) Names and passwords over their limits are refused before any look-up or hash.
+ *  (4) Whether a password was right is not told while its network or its name has a penalty
+ *      (penalty.h), whatever the gate does with the delays that it is told.
+ *  (5) Names and passwords over their limits are refused before any look-up or hash.
  */
 #include "store/password.h"
 #include "store/peer.h"
@@ -63,8 +65,12 @@ struct login_try {
 	struct str name; /* as given */
 	struct str from; /* the client's address, as text */
 	uint64_t session;
+	struct str key;  /* the name as the directory spells it; empty: it was not looked up */
+	bool is_account; /* there is one of that key */
 };
 
+/* Before anything is told about a password: waits a penalty out. ERR_BUSY: it must not be told now. */
+[[nodiscard]] enum err sign_in_admit(const struct login_try *try, bool *held) WAITS;
 /* Compares the password, makes the account under accept_any_password. The world's failures only. */
 [[nodiscard]] enum err sign_in_by_password(const struct login_try *try, struct str password,
 					   struct arena *arena, struct sign_in_result *out) WAITS;

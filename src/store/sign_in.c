@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/sasl.h"
+#include "store/aged.h"
+#include "store/penalty.h"
 
 #include <gsasl.h>
 #include <openssl/crypto.h>
@@ -7,30 +9,22 @@
 #include <stdlib.h>
 
 enum { HASH_PATIENCE_MS = 2000, VERIFIED_US = 120 * 1000000, VERIFIED_MAX = 4096 };
-enum { FAILURES_MAX = 20000, FAILURE_FORGOTTEN_US = 600 * 1000000, DELAY_MAX_MS = 8000 };
 
 struct sign_in {
 	Gsasl *gsasl;
 	unsigned char memory_key[32]; /* of this process: of the passwords known for a while */
 	size_t hashing;               /* hashes computed now */
 	struct waitq hash_free;
-	struct table verified;
-	struct table failures;
+	struct aged verified;
+	struct penalties *penalties;
 };
 
 /* A password that was right. */
 struct verified {
-	struct table_item item;
+	struct aged_item item;
 	unsigned char mac[32]; /* of account and password */
 	moment until;
 	uint64_t generation;
-};
-
-/* Failed tries of one client network or of one name. */
-struct failure {
-	struct table_item item;
-	unsigned count;
-	moment at;
 };
 
 void sign_in_prepare(void)
@@ -60,6 +54,8 @@ enum err sign_in_init(struct store *store)
 	must(s);
 	store->sign_in = s;
 	waitq_init(&s->hash_free);
+	aged_init(&s->verified, VERIFIED_MAX);
+	s->penalties = penalties_new();
 	random_bytes(s->memory_key, sizeof(s->memory_key));
 	code = gsasl_init(&s->gsasl);
 	if (code != GSASL_OK)
@@ -68,36 +64,14 @@ enum err sign_in_init(struct store *store)
 	return OK;
 }
 
-static void forget_verified(struct sign_in *s)
-{
-	struct table_item *item;
-
-	while ((item = table_any(&s->verified))) {
-		table_remove(&s->verified, item);
-		free(CONTAINER_OF(item, struct verified, item));
-	}
-}
-
-static void forget_failures(struct sign_in *s)
-{
-	struct table_item *item;
-
-	while ((item = table_any(&s->failures))) {
-		table_remove(&s->failures, item);
-		free(CONTAINER_OF(item, struct failure, item));
-	}
-}
-
 void sign_in_drop(struct store *store)
 {
 	struct sign_in *s = store->sign_in;
 
 	if (!s)
 		return;
-	forget_verified(s);
-	forget_failures(s);
-	table_drop(&s->verified);
-	table_drop(&s->failures);
+	aged_done(&s->verified);
+	penalties_drop(&s->penalties);
 	if (s->gsasl)
 		gsasl_done(s->gsasl);
 	explicit_bzero(s, sizeof(*s));
@@ -143,75 +117,36 @@ static bool is_exempt(const struct store *store, struct str from, struct addr *a
 	return false;
 }
 
-static uint64_t key_of_network(const struct addr *addr)
+static struct penalty_who who_is(const struct login_try *try)
 {
-	struct addr group = addr_rate_group(addr);
-	char text[ADDR_TEXT];
+	struct penalty_who who = { .name = try->name };
 
-	addr_print_ip(&group, text);
-	return str_hash(str_of(text)) ^ 1;
+	who.is_exempt = is_exempt(try->peer->store, try->from, &who.network);
+	if (try->key.len)
+		who.name = try->key;
+	who.is_account = try->is_account;
+	return who;
 }
 
-static uint64_t key_of_name(struct str name)
+enum err sign_in_admit(const struct login_try *try, bool *held) WAITS
 {
-	struct arena arena = { 0 };
-	uint64_t key = str_hash(str_lower(&arena, name));
+	struct penalty_who who = who_is(try);
 
-	arena_drop(&arena);
-	return key;
-}
-
-/* One more failure of this key: how long the answer is to be held back. */
-static uint64_t count_failure(struct sign_in *s, uint64_t key)
-{
-	struct table_item *item = table_find(&s->failures, key);
-	struct failure *failure = item ? CONTAINER_OF(item, struct failure, item) : NULL;
-
-	if (!failure) {
-		if (s->failures.count >= FAILURES_MAX)
-			forget_failures(s);
-		failure = calloc(1, sizeof(*failure));
-		must(failure);
-		table_add(&s->failures, &failure->item, key);
-	} else if (now() - failure->at > FAILURE_FORGOTTEN_US) {
-		failure->count = 0;
-	}
-	failure->at = now();
-	failure->count++;
-	if (failure->count < 2)
-		return 0;
-	return failure->count > 5 ? DELAY_MAX_MS : 1000u << (failure->count - 2);
-}
-
-static void forgive_name(struct sign_in *s, struct str name)
-{
-	struct table_item *item = table_find(&s->failures, key_of_name(name));
-
-	if (!item)
-		return;
-	table_remove(&s->failures, item);
-	free(CONTAINER_OF(item, struct failure, item));
+	return penalty_admit(try->peer->store->sign_in->penalties, &who, held);
 }
 
 void sign_in_refuse(const struct login_try *try, struct sign_in_result *out)
 {
-	struct store *store = try->peer->store;
-	struct addr addr = { 0 };
-	uint64_t by_network;
-	uint64_t by_name;
+	struct penalty_who who = who_is(try);
 
 	out->state = SASL_FAILED;
-	if (is_exempt(store, try->from, &addr))
-		return;
-	by_network =
-		addr.family == ADDR_NONE ? 0 : count_failure(store->sign_in, key_of_network(&addr));
-	by_name = count_failure(store->sign_in, key_of_name(try->name));
-	out->delay_ms = by_network > by_name ? by_network : by_name;
+	out->delay_ms = penalty_failed(try->peer->store->sign_in->penalties, &who);
 }
 
 enum err sign_in_accept(const struct login_try *try, const struct account *account,
 			struct arena *arena, struct sign_in_result *out)
 {
+	struct penalty_who who = who_is(try);
 	enum err err;
 
 	if (account->disabled) {
@@ -221,7 +156,7 @@ enum err sign_in_accept(const struct login_try *try, const struct account *accou
 	err = signed_in_add(try->peer, account, try->session, &out->account);
 	if (err)
 		return err;
-	forgive_name(try->peer->store->sign_in, try->name);
+	penalty_passed(try->peer->store->sign_in->penalties, &who);
 	out->state = SASL_DONE;
 	out->address = str_dup(arena, account->address);
 	return OK;
@@ -250,18 +185,17 @@ static uint64_t key_of_mac(const unsigned char mac[32])
 static bool is_verified(struct store *store, const struct account *account, struct str password)
 {
 	unsigned char mac[32];
-	struct table_item *item;
+	struct aged_item *item;
 	struct verified *verified;
 
 	mac_of(store, account, password, mac);
-	item = table_find(&store->sign_in->verified, key_of_mac(mac));
+	item = aged_find(&store->sign_in->verified, key_of_mac(mac));
 	if (!item)
 		return false;
 	verified = CONTAINER_OF(item, struct verified, item);
 	if (verified->until > now() && verified->generation == store->directory_generation)
 		return CRYPTO_memcmp(verified->mac, mac, sizeof(mac)) == 0;
-	table_remove(&store->sign_in->verified, item);
-	free(verified);
+	aged_forget(&store->sign_in->verified, item);
 	return false;
 }
 
@@ -272,12 +206,10 @@ static void remember_verified(struct store *store, const struct account *account
 	struct verified *verified = calloc(1, sizeof(*verified));
 
 	must(verified);
-	if (s->verified.count >= VERIFIED_MAX)
-		forget_verified(s);
 	mac_of(store, account, password, verified->mac);
 	verified->until = in_us(VERIFIED_US);
 	verified->generation = generation;
-	table_add(&s->verified, &verified->item, key_of_mac(verified->mac));
+	aged_add(&s->verified, &verified->item, key_of_mac(verified->mac));
 }
 
 /* ---- comparing ---- */
@@ -285,6 +217,8 @@ static void remember_verified(struct store *store, const struct account *account
 struct finding {
 	struct arena *arena;
 	struct str name;
+	struct str key;      /* of the account that is meant, were there one */
+	uint64_t generation; /* of the directory, before it was looked at */
 	struct account account;
 	bool found;
 };
@@ -292,11 +226,11 @@ struct finding {
 static enum err find(struct db *db, void *arg)
 {
 	struct finding *finding = arg;
-	struct str key;
-	enum err err = login_key(db, finding->arena, finding->name, &key);
+	enum err err = login_key(db, finding->arena, finding->name, &finding->key);
 
 	return err ? err
-		   : account_find(db, finding->arena, key, &finding->account, &finding->found);
+		   : account_find(db, finding->arena, finding->key, &finding->account,
+				  &finding->found);
 }
 
 struct comparing {
@@ -312,9 +246,25 @@ static enum err compare(void *arg)
 	return OK;
 }
 
-/* ERR_BUSY: the queue for a hash was too long. */
-static enum err compare_in_turn(struct store *store, struct comparing *comparing) WAITS
+struct comparison {
+	struct login_try try;
+	struct comparing comparing;
+	bool held; /* a penalty was waited out for it */
+};
+
+/* Of many tries at once the first failures are a penalty for those that wait for their hash. */
+static bool is_too_late(const struct comparison *comparison)
 {
+	struct penalty_who who = who_is(&comparison->try);
+
+	return !comparison->held &&
+	       penalty_applies(comparison->try.peer->store->sign_in->penalties, &who);
+}
+
+/* ERR_BUSY: the queue for a hash was too long, or a penalty came before its end. */
+static enum err compare_in_turn(struct comparison *comparison) WAITS
+{
+	struct store *store = comparison->try.peer->store;
 	struct sign_in *s = store->sign_in;
 	moment deadline = in_ms(HASH_PATIENCE_MS);
 	enum err err = OK;
@@ -324,8 +274,12 @@ static enum err compare_in_turn(struct store *store, struct comparing *comparing
 		if (err)
 			return err == ERR_TIMEOUT ? ERR_BUSY : err;
 	}
+	if (is_too_late(comparison)) {
+		waitq_wake_one(&s->hash_free);
+		return ERR_BUSY;
+	}
 	s->hashing++;
-	err = store_work(compare, comparing);
+	err = store_work(compare, &comparison->comparing);
 	s->hashing--;
 	waitq_wake_one(&s->hash_free);
 	return err;
@@ -378,13 +332,40 @@ static enum err make_and_find(struct store *store, struct finding *finding) WAIT
 	return store_read(store, find, finding);
 }
 
+/* ERR_BUSY: nothing is told of this password now. */
+static enum err check_password(struct comparison *comparison, const struct finding *finding,
+			       struct sign_in_result *out) WAITS
+{
+	const struct login_try *try = &comparison->try;
+	struct store *store = try->peer->store;
+	struct str password = comparison->comparing.password;
+	enum err err = sign_in_admit(try, &comparison->held);
+
+	if (err)
+		return err;
+	if (finding->found && is_verified(store, &finding->account, password))
+		return sign_in_accept(try, &finding->account, finding->arena, out);
+	if (finding->found)
+		comparison->comparing.phc = finding->account.password;
+	err = compare_in_turn(comparison);
+	if (err)
+		return err;
+	if (!comparison->comparing.matches) {
+		sign_in_refuse(try, out);
+		return OK;
+	}
+	remember_verified(store, &finding->account, password, finding->generation);
+	return sign_in_accept(try, &finding->account, finding->arena, out);
+}
+
 enum err sign_in_by_password(const struct login_try *try, struct str password, struct arena *arena,
 			     struct sign_in_result *out) WAITS
 {
 	struct store *store = try->peer->store;
-	struct finding finding = { .arena = arena, .name = try->name };
-	struct comparing comparing = { .password = password };
-	uint64_t generation = store->directory_generation;
+	struct finding finding = { .arena = arena,
+				   .name = try->name,
+				   .generation = store->directory_generation };
+	struct comparison comparison = { .try = *try, .comparing.password = password };
 	bool any = store->config->accept_any_password;
 	enum err err;
 
@@ -397,23 +378,15 @@ enum err sign_in_by_password(const struct login_try *try, struct str password, s
 		err = make_and_find(store, &finding);
 	if (err)
 		return err;
-	if (finding.found && (any || is_verified(store, &finding.account, password)))
+	if (finding.found && any)
 		return sign_in_accept(try, &finding.account, arena, out);
-	if (finding.found)
-		comparing.phc = finding.account.password;
-	err = compare_in_turn(store, &comparing);
-	if (err == ERR_BUSY) {
-		out->state = SASL_BUSY;
-		return OK;
-	}
-	if (err)
+	comparison.try.key = finding.key;
+	comparison.try.is_account = finding.found;
+	err = check_password(&comparison, &finding, out);
+	if (err != ERR_BUSY)
 		return err;
-	if (!comparing.matches) {
-		sign_in_refuse(try, out);
-		return OK;
-	}
-	remember_verified(store, &finding.account, password, generation);
-	return sign_in_accept(try, &finding.account, arena, out);
+	out->state = SASL_BUSY;
+	return OK;
 }
 
 /* ---- the calls ---- */
@@ -421,7 +394,9 @@ enum err sign_in_by_password(const struct login_try *try, struct str password, s
 enum err store_password(struct peer *peer, const struct ask_password *ask, struct arena *arena,
 			struct answer_password *answer) WAITS
 {
-	struct login_try try = { peer, ask->user, ask->peer, ask->session };
+	struct login_try try = {
+		.peer = peer, .name = ask->user, .from = ask->peer, .session = ask->session
+	};
 	struct sign_in_result result = { 0 };
 	enum err err = sign_in_by_password(&try, ask->password, arena, &result);
 
@@ -450,30 +425,52 @@ static bool digest_matches(const struct ask_apop *ask, struct str secret)
 	return matches;
 }
 
+/* ERR_BUSY: nothing is told of this digest now. */
+static enum err check_digest(struct login_try *try, const struct ask_apop *ask, struct arena *arena,
+			     struct sign_in_result *out) WAITS
+{
+	struct store *store = try->peer->store;
+	struct finding finding = { .arena = arena, .name = ask->user };
+	unsigned char key[CIPHER_KEY];
+	struct str secret = { 0 };
+	bool matches;
+	bool held;
+	enum err err = store_read(store, find, &finding);
+
+	try->key = finding.key;
+	try->is_account = finding.found;
+	if (!err)
+		err = sign_in_admit(try, &held);
+	if (err)
+		return err;
+	secret_key(store, key);
+	matches = finding.found && finding.account.secret.len &&
+		  !secret_decrypt(arena, key, finding.account.address, finding.account.secret,
+				  &secret) &&
+		  digest_matches(ask, secret);
+	if (secret.len)
+		explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
+	explicit_bzero(key, sizeof(key));
+	if (matches)
+		return sign_in_accept(try, &finding.account, arena, out);
+	sign_in_refuse(try, out);
+	return OK;
+}
+
 enum err store_apop(struct peer *peer, const struct ask_apop *ask, struct arena *arena,
 		    struct answer_apop *answer) WAITS
 {
-	struct store *store = peer->store;
-	struct login_try try = { peer, ask->user, ask->peer, ask->session };
-	struct finding finding = { .arena = arena, .name = ask->user };
+	struct login_try try = {
+		.peer = peer, .name = ask->user, .from = ask->peer, .session = ask->session
+	};
 	struct sign_in_result result = { .state = SASL_UNKNOWN };
-	unsigned char key[CIPHER_KEY];
-	struct str secret = { 0 };
 	enum err err = OK;
 
-	if (store->config->keep_secrets) {
-		secret_key(store, key);
-		err = store_read(store, find, &finding);
-		if (!err && (!finding.found || !finding.account.secret.len ||
-			     secret_decrypt(arena, key, finding.account.address,
-					    finding.account.secret, &secret) ||
-			     !digest_matches(ask, secret)))
-			sign_in_refuse(&try, &result);
-		else if (!err)
-			err = sign_in_accept(&try, &finding.account, arena, &result);
-		if (secret.len)
-			explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
-		explicit_bzero(key, sizeof(key));
+	if (peer->store->config->keep_secrets)
+		err = check_digest(&try, ask, arena, &result);
+	if (err == ERR_BUSY) {
+		result.state = SASL_BUSY;
+		err = OK;
 	}
 	SIGN_IN_ANSWER(answer, &result);
 	return err;
