@@ -198,8 +198,10 @@ static enum err run_exchange(struct pop3_session *session, struct exchange *exch
 		    str_is_nocase(exchange->login.mechanism, S("PLAIN")))
 			response = without_folder(session, response);
 		err = step(session, exchange, response);
-		if (err) /* the store is away: nothing of it may be believed */
+		if (err) { /* the store is away, or late: nothing of it may be believed */
+			drop_exchange(session, exchange);
 			exchange->login.state = SASL_BUSY;
+		}
 		err = OK;
 	}
 	if (exchange->login.state == SASL_CONTINUE)

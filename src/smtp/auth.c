@@ -222,8 +222,10 @@ static enum err run_exchange(struct smtp_session *s, struct exchange *exchange) 
 		}
 		if (how != RESPONSE_GIVEN)
 			return refuse_response(s, exchange, how);
-		if (step(s, exchange, response) != OK)
+		if (step(s, exchange, response) != OK) {
+			give_up(s, exchange); /* it may only be late */
 			return unavailable(s, exchange);
+		}
 	}
 	if (answer->state == SASL_DONE && answer->challenge.len > 0) {
 		err = converse(s, exchange, &response, &how);

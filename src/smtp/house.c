@@ -138,6 +138,8 @@ static enum err on_sasl_step(struct link_call *call, const struct ask_sasl_step 
 	struct house *house = call->context;
 
 	must(ask->sasl == EXCHANGE && house->exchanges > 0);
+	if (house->step_err)
+		return fault(house->step_err, "as the test wants it");
 	answer->sasl = EXCHANGE;
 	answer->state = SASL_FAILED;
 	answer->delay_ms = house->delay_ms;

@@ -292,6 +292,17 @@ static void the_store_being_away_is_no_refusal(void **state)
 	stage_done(&stage);
 }
 
+static void a_step_that_takes_too_long_gives_its_exchange_back(void **state)
+{
+	struct stage stage = { .house.step_err = ERR_TIMEOUT };
+
+	(void)state;
+	play_submission(&stage,
+			SECURE "C: AUTH LOGIN\nS: 334 *\nC: YWxpY2U=\nS: 454 4.7.0 *\n" QUIT);
+	assert_int_equal(stage.house.exchanges, 0);
+	stage_done(&stage);
+}
+
 static void implicit_tls_speaks_smtp_at_once(void **state)
 {
 	struct stage stage = { .implicit_tls = true, .listener = "tls = implicit\n" };
@@ -345,6 +356,7 @@ int main(void)
 		cmocka_unit_test(a_secret_behind_a_refused_auth_is_masked),
 		cmocka_unit_test(a_secret_is_masked_however_auth_fails),
 		cmocka_unit_test(the_store_being_away_is_no_refusal),
+		cmocka_unit_test(a_step_that_takes_too_long_gives_its_exchange_back),
 		cmocka_unit_test(implicit_tls_speaks_smtp_at_once),
 		cmocka_unit_test(a_port_without_sign_in_has_no_auth),
 		cmocka_unit_test(vrfy_and_expn_answer_where_the_listener_says_so),

@@ -25,7 +25,7 @@ struct house {
 	bool is_full;       /* room says no */
 	uint64_t verdict;   /* of the filter */
 	const char *verdict_text;
-	enum err deliver_err, inspect_err, recipient_err, sasl_err;
+	enum err deliver_err, inspect_err, recipient_err, sasl_err, step_err;
 	int64_t deliver_ms; /* the commit takes so long */
 	uint64_t delay_ms;  /* after a failed sign-in */
 };

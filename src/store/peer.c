@@ -9,6 +9,7 @@ struct peer *peer_new(struct store *store)
 
 	must(peer);
 	peer->store = store;
+	list_init(&peer->idle_exchanges);
 	return peer;
 }
 

@@ -7,7 +7,7 @@
  * Invariants
  *  (1) A handle that is in use by a call (handle_take) lives until handle_give, even when it was
  *      closed meanwhile.
- *  (2) A peer holds at most LIMIT_link_handles.
+ *  (2) A peer holds at most LIMIT_link_handles, of which LIMIT_sasl_exchanges are exchanges.
  */
 #include "store/state.h"
 
@@ -24,6 +24,9 @@ struct handle {
 struct peer {
 	struct store *store;
 	struct table handles;
+	/* sasl.c's: exchanges open, and those that wait for their client, longest idle first. */
+	size_t exchange_count;
+	struct list idle_exchanges;
 };
 
 struct peer *peer_new(struct store *store);

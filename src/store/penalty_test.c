@@ -202,6 +202,98 @@ static void a_gate_that_calls_every_client_local_gains_a_hundred_guesses(void **
 	run(exempt);
 }
 
+/* ---- exchanges ---- */
+
+static uint64_t start_login(struct fixture *f) WAITS
+{
+	struct arena arena = { 0 };
+	struct answer_sasl_start answer = { 0 };
+	struct ask_sasl_start ask = { .mechanism = S("LOGIN"), .peer = S("127.0.0.1") };
+
+	CHECK(store_sasl_start(f->peer, &ask, &arena, &answer) == OK);
+	CHECK(answer.state == SASL_CONTINUE);
+	arena_drop(&arena);
+	return answer.sasl;
+}
+
+static enum err say(struct fixture *f, uint64_t sasl, const char *text, uint64_t *state) WAITS
+{
+	struct arena arena = { 0 };
+	struct answer_sasl_step answer = { 0 };
+	struct ask_sasl_step ask = { .sasl = sasl, .response = str_of(text) };
+	enum err err = store_sasl_step(f->peer, &ask, &arena, &answer);
+
+	CHECK(answer.state == SASL_DONE || !answer.account);
+	*state = answer.state;
+	arena_drop(&arena);
+	return err;
+}
+
+static void many_exchanges(struct fixture *f) WAITS
+{
+	uint64_t first = start_login(f);
+	uint64_t second = start_login(f);
+	uint64_t state;
+	uint64_t last = 0;
+
+	add_account(f, ANNA, PASSWORD, -1);
+	CHECK(say(f, first, ANNA, &state) == OK && state == SASL_CONTINUE);
+	for (int i = 0; i < LIMIT_sasl_exchanges - 1; i++)
+		last = start_login(f);
+	CHECK(f->peer->exchange_count == LIMIT_sasl_exchanges);
+	/* Who has said something lately stays; who was silent longest has gone. */
+	CHECK(say(f, second, ANNA, &state) == ERR_DENIED);
+	CHECK(say(f, first, PASSWORD, &state) == OK && state == SASL_DONE);
+	CHECK(say(f, last, ANNA, &state) == OK && state == SASL_CONTINUE);
+	CHECK(f->peer->exchange_count == LIMIT_sasl_exchanges - 1);
+}
+
+static void exchanges_of_one_channel_are_bounded(void **state)
+{
+	(void)state;
+	run(many_exchanges);
+}
+
+struct late {
+	struct fixture *f;
+	uint64_t sasl;
+	uint64_t state;
+};
+
+static void finish_late(void *arg) WAITS
+{
+	struct late *late = arg;
+
+	CHECK(say(late->f, late->sasl, PASSWORD, &late->state) == OK);
+}
+
+static void give_up_meanwhile(struct fixture *f) WAITS
+{
+	struct late late = { .f = f, .sasl = start_login(f) };
+	struct fiber_group group;
+	uint64_t state;
+	size_t handles;
+
+	group_init(&group);
+	add_account(f, ANNA, PASSWORD, -1);
+	CHECK(say(f, late.sasl, ANNA, &state) == OK);
+	handles = f->peer->handles.count;
+	for (int i = 0; i < 101; i++)
+		CHECK(fails(f, ANNA, "127.0.0.1"));
+	CHECK(fiber_spawn(&group, "late", finish_late, &late, NULL) == OK);
+	CHECK(fiber_sleep(in_ms(100)) == OK); /* it is held now */
+	CHECK(store_sasl_drop(f->peer, &(struct ask_sasl_drop){ .sasl = late.sasl }) == OK);
+	CHECK(group_wait(&group, in_ms(20000)) == OK);
+	CHECK(late.state == SASL_BUSY);
+	CHECK(f->peer->handles.count == handles - 1 && f->peer->exchange_count == 0);
+}
+
+static void what_was_given_up_leaves_no_account_behind(void **state)
+{
+	(void)state;
+	run(give_up_meanwhile);
+}
+
 /* ---- memory ---- */
 
 static void floods_of_names(void *arg) WAITS
@@ -279,6 +371,8 @@ int main(void)
 		cmocka_unit_test(guesses_from_many_networks_are_slow_and_shut_nobody_out),
 		cmocka_unit_test(who_is_welcome_may_fail_five_times),
 		cmocka_unit_test(a_gate_that_calls_every_client_local_gains_a_hundred_guesses),
+		cmocka_unit_test(exchanges_of_one_channel_are_bounded),
+		cmocka_unit_test(what_was_given_up_leaves_no_account_behind),
 		cmocka_unit_test(made_up_names_make_no_penalty_forgotten),
 		cmocka_unit_test(the_longest_unused_is_forgotten_and_nothing_else),
 	};

@@ -10,6 +10,8 @@ enum { NAME = 40, CHANNEL = 255 };
 /* One SASL exchange under way. */
 struct exchange {
 	struct handle handle;
+	struct list idle; /* in peer->idle_exchanges while its client has the word */
+	struct peer *peer;
 	struct store *store;
 	Gsasl_session *session;
 	char mechanism[NAME + 1];
@@ -38,6 +40,8 @@ static void end_exchange(struct handle *handle)
 {
 	struct exchange *x = CONTAINER_OF(handle, struct exchange, handle);
 
+	list_remove(&x->idle);
+	x->peer->exchange_count--;
 	if (x->session)
 		gsasl_finish(x->session);
 	if (x->password.len)
@@ -375,6 +379,18 @@ static void say_as_usual(struct exchange *x, struct stepping *stepping)
 	x->step++;
 }
 
+/* Given up while it was decided: nobody will ever use, or give back, what it would have been given. */
+static void take_back(struct peer *peer, struct sign_in_result *out)
+{
+	struct handle *account;
+
+	if (out->account && handle_take(peer, out->account, HANDLE_ACCOUNT, &account) == OK) {
+		handle_close(peer, account);
+		handle_give(account);
+	}
+	*out = (struct sign_in_result){ .state = SASL_BUSY };
+}
+
 static enum err take_step(struct peer *peer, struct exchange *x, struct stepping *stepping,
 			  struct sign_in_result *out) WAITS
 {
@@ -382,14 +398,19 @@ static enum err take_step(struct peer *peer, struct exchange *x, struct stepping
 
 	stepping->x = x;
 	x->busy = true;
+	list_remove(&x->idle);
 	err = store_read(peer->store, step_on_worker, stepping);
 	if (!err) {
 		say_as_usual(x, stepping);
 		err = conclude(peer, stepping, out);
 	}
 	x->busy = false;
-	if (err || out->state != SASL_CONTINUE)
+	if (!err && x->handle.closed)
+		take_back(peer, out);
+	else if (err || out->state != SASL_CONTINUE)
 		handle_close(peer, &x->handle);
+	else
+		list_add_last(&peer->idle_exchanges, &x->idle);
 	return err;
 }
 
@@ -410,6 +431,20 @@ static bool is_served(const struct store *store, const struct ask_sasl_start *as
 	return str_is_nocase(ask->mechanism, S("CRAM-MD5")) && store->config->keep_secrets;
 }
 
+/* Clients that begin and then say nothing must not keep others from signing in. */
+static enum err make_place(struct peer *peer)
+{
+	struct exchange *oldest;
+
+	if (peer->exchange_count < LIMIT_sasl_exchanges)
+		return OK;
+	if (list_is_empty(&peer->idle_exchanges))
+		return fault(ERR_LIMIT, "too many sign-ins are being decided");
+	oldest = CONTAINER_OF(peer->idle_exchanges.next, struct exchange, idle);
+	handle_close(peer, &oldest->handle);
+	return OK;
+}
+
 static enum err exchange_new(struct peer *peer, const struct ask_sasl_start *ask,
 			     struct exchange **out)
 {
@@ -422,6 +457,9 @@ static enum err exchange_new(struct peer *peer, const struct ask_sasl_start *ask
 	must(x);
 	x->handle.kind = HANDLE_EXCHANGE;
 	x->handle.end = end_exchange;
+	x->peer = peer;
+	list_init(&x->idle);
+	peer->exchange_count++;
 	x->store = peer->store;
 	x->trace_session = ask->session;
 	for (size_t i = 0; i < ask->mechanism.len && i < NAME; i++) {
@@ -488,7 +526,9 @@ enum err store_sasl_start(struct peer *peer, const struct ask_sasl_start *ask, s
 	enum err err = OK;
 
 	if (is_served(peer->store, ask)) {
-		err = exchange_new(peer, ask, &x);
+		err = make_place(peer);
+		if (!err)
+			err = exchange_new(peer, ask, &x);
 		if (err == ERR_UNSUPPORTED)
 			err = OK;
 		else if (!err) {
