@@ -253,6 +253,101 @@ static void test_the_simulated_world_repeats_itself(void **state)
 	assert_string_equal(story[0], story[1]);
 }
 
+/* ---- a call that gets no fiber, on a channel that takes no more ---- */
+
+enum { RECIPIENT = 1, MAILDROP_LIST = 21, LAST_CALL = 77777 };
+
+/* As an asker that reads nothing, so by hand. */
+static void send_ask(struct channel *channel, uint32_t call, unsigned kind, const void *ask)
+{
+	struct frame head = { .type = FRAME_CALL, .kind = kind, .call = call };
+
+	assert_int_equal(channel_send(channel, &head, message_of(kind)->ask, ask), OK);
+}
+
+static size_t octets_waiting(const struct channel *channel)
+{
+	const struct channel *twin = channel->twin;
+
+	return twin ? twin->in.len - twin->in_taken : channel->out.len - channel->out_sent;
+}
+
+/* The last answers but one pass the bound while the callee waits for the next ask. */
+static void fill(struct channel *asker, const struct channel *callee) WAITS
+{
+	static char name[200];
+	struct ask_maildrop_list list = { .first = 4000 };
+	struct ask_recipient sleeper = { .address = { name, sizeof(name) }, .size = 200 };
+	uint32_t call = 0;
+
+	memset(name, 'x', sizeof(name));
+	memcpy(name, "sleep", 5);
+	while (octets_waiting(callee) < LIMIT_link_outgoing - 200000) {
+		send_ask(asker, ++call, MAILDROP_LIST, &list);
+		assert_int_equal(fiber_sleep(in_ms(1)), OK);
+	}
+	for (unsigned i = 0; i < 1500; i++)
+		send_ask(asker, ++call, RECIPIENT, &sleeper);
+	assert_int_equal(fiber_sleep(in_ms(50)), OK);
+	assert_true(channel_has_room(callee));
+}
+
+static void sleep_for_ever(void *arg) WAITS
+{
+	(void)arg;
+	(void)fiber_sleep(NEVER);
+}
+
+static void take_every_fiber(struct fiber_group *crowd)
+{
+	enum err err = OK;
+
+	group_init(crowd);
+	while (!err)
+		err = fiber_spawn(crowd, "crowd", sleep_for_ever, NULL, NULL);
+	assert_int_equal(err, ERR_LIMIT);
+}
+
+static bool is_told_of_the_last_call(struct channel *asker) WAITS
+{
+	struct frame frame;
+	int fd;
+
+	while (channel_next(asker, &frame, &fd) == OK)
+		if (frame.call == LAST_CALL)
+			return frame.type == FRAME_FAILURE;
+	return false;
+}
+
+static void play_no_fiber(struct stage *stage) WAITS
+{
+	struct ask_recipient last = { .address = S("a@x") };
+	struct fiber_group crowd;
+	struct channel *ends[2];
+
+	make_pair(stage, ends);
+	serve(stage, ends[0], ASKER);
+	assert_int_equal(channel_start(ends[1]), OK);
+	fill(ends[1], ends[0]);
+	assert_int_equal(fiber_sleep(in_ms(300)), OK);
+	assert_false(channel_has_room(ends[0]));
+	take_every_fiber(&crowd);
+	send_ask(ends[1], LAST_CALL, RECIPIENT, &last);
+	assert_int_equal(fiber_sleep(in_ms(50)), OK);
+	group_stop(&crowd);
+	assert_int_equal(group_wait(&crowd, NEVER), OK);
+	assert_true(is_told_of_the_last_call(ends[1]));
+	channel_cut(ends[1], ERR_CLOSED);
+	channel_drop(&ends[1]);
+	let_it_settle(stage);
+}
+
+static void test_a_call_that_gets_no_fiber_is_answered_on_a_full_channel_too(void **state)
+{
+	(void)state;
+	play_everywhere(play_no_fiber);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -265,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_what_may_not_be_asked_is_not_sent),
 		cmocka_unit_test(test_a_peer_that_does_not_read_costs_bounded_memory),
 		cmocka_unit_test(test_the_simulated_world_repeats_itself),
+		cmocka_unit_test(test_a_call_that_gets_no_fiber_is_answered_on_a_full_channel_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,10 @@ static void send_failure(struct link_peer *peer, const struct frame *call, enum 
 	struct failure failure = { err, str_first(str_of(*text ? text : err_text(err)),
 						  FAULT_TEXT_MAX) };
 
-	/* It can only fail when the channel has ended: then the caller has ERR_GONE. */
+	/*
+	 * It can only fail when the channel has ended: then the caller has ERR_GONE. There is a frame's
+	 * room past the bound, and since there was room at all, one answer has come at most.
+	 */
 	if (channel_send(peer->channel, &head, &failure_shape, &failure))
 		return;
 }

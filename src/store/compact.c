@@ -2,9 +2,8 @@
 #include "store/compact.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { COMPACT_PIECE = 4 << 20, BODIES_ONCE = 256, PAUSE_MS = 20, SEGMENTS_ONCE = 64 };
 static const uint64_t BODY_LARGEST = 64 << 20; /* larger ones have a segment of their own */
@@ -159,50 +158,58 @@ static enum err move_some(struct store *store, struct moving *m) WAITS
 
 /* ---- removing ---- */
 
-struct forgetting {
-	struct job job;
+struct removing {
+	struct store *store;
 	uint64_t segment;
+	struct job job;
 };
 
-static enum err run_forgetting(struct writer *writer, struct job *job)
+/* What was emptied stays empty: bodies only ever come into the active segment. */
+static enum err check_empty(struct db *db, void *arg)
 {
-	struct forgetting *f = CONTAINER_OF(job, struct forgetting, job);
-	int64_t body = 0;
+	const struct removing *r = arg;
 	bool has_row;
-	enum err err = db_select(writer->db, Q_body_page_of_segment, db_id(f->segment), db_int(1));
+	enum err err = db_select(db, Q_body_page_of_segment, db_id(r->segment), db_int(1));
 
 	if (!err)
-		err = db_step(writer->db, Q_body_page_of_segment, &has_row);
-	if (err)
+		err = db_step(db, Q_body_page_of_segment, &has_row);
+	if (err || !has_row)
 		return err;
-	if (has_row) {
-		body = db_int_at(writer->db, Q_body_page_of_segment, 0);
-		db_finish(writer->db, Q_body_page_of_segment);
-		return fault(ERR_BUSY, "body %lld is in the segment still", (long long)body);
-	}
-	return db_run(writer->db, Q_segment_delete, db_id(f->segment));
+	return fault(ERR_BUSY, "body %lld is in the segment still",
+		     (long long)db_int_at(db, Q_body_page_of_segment, 0));
 }
 
-static enum err remove_segment(struct store *store, uint64_t number) WAITS
+/* To give back the blocks of a large file takes a while. */
+static enum err unlink_file(void *arg)
 {
-	struct forgetting f = { .job.run = run_forgetting, .segment = number };
+	const struct removing *r = arg;
 	char path[STORE_PATH + SEGMENT_NAME + 1];
 	char name[SEGMENT_NAME];
-	enum err err = store_commit(store, &f.job);
-	struct str text;
-	struct arena arena = { 0 };
 
-	if (err)
-		return err;
-	segment_name(number, name);
-	text = str_print(&arena, "%s/%s", store->body_folder, name);
-	memcpy(path, text.at, text.len);
-	path[text.len] = '\0';
-	arena_drop(&arena);
-	bodies_forget(store->bodies, number);
-	if (unlink(path) && errno != ENOENT)
+	segment_name(r->segment, name);
+	snprintf(path, sizeof(path), "%.1000s/%s", r->store->body_folder, name);
+	bodies_forget(r->store->bodies, r->segment);
+	if (r->store->io->unlink(path) && errno != ENOENT)
 		return fault_errno("remove %s", path);
 	return OK;
+}
+
+static enum err forget_row(struct writer *writer, struct job *job)
+{
+	const struct removing *r = CONTAINER_OF(job, struct removing, job);
+
+	return db_run(writer->db, Q_segment_delete, db_id(r->segment));
+}
+
+/* The row goes last: while it is there, the next compaction tries again. */
+static enum err remove_segment(struct store *store, uint64_t number) WAITS
+{
+	struct removing r = { .store = store, .segment = number, .job.run = forget_row };
+	enum err err = store_read(store, check_empty, &r);
+
+	if (!err)
+		err = store_work(unlink_file, &r);
+	return err ? err : store_commit(store, &r.job);
 }
 
 static enum err compact_one(struct store *store, const struct candidate *candidate,

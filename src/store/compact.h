@@ -5,8 +5,10 @@
  *
  * Invariants
  *  (1) A body is copied, flushed and its row changed in one commit like any other; a crash leaves
- *      either place valid, and at worst a file that no row knows, which the next start removes.
+ *      either place valid.
  *  (2) A file is removed only when no row refers to it; readers that have it open go on reading.
+ *      Its own row goes last, so that a removal that failed, or was cut short, is made up for by
+ *      the next compaction.
  *  (3) At most COMPACT_PIECE octets are copied at once, with a pause after, so that deliveries pass.
  */
 #include "store/state.h"

@@ -3,6 +3,8 @@
 #include "store/fixture.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -40,8 +42,7 @@ static void fill(struct fixture *f) WAITS
 	fill_more(f, 1);
 }
 
-/* Keeps every fourth message. */
-static void thin_out(struct fixture *f) WAITS
+static void delete_but_every(struct fixture *f, uint64_t nth) WAITS
 {
 	struct answer_maildrop_open drop = { 0 };
 	struct answer_maildrop_delete deleted = { 0 };
@@ -50,7 +51,7 @@ static void thin_out(struct fixture *f) WAITS
 	uint64_t anna = sign_in_as(f, ANNA);
 
 	for (uint64_t i = 0; i < MESSAGES; i++)
-		if (i % 4 != 3)
+		if (i % nth != nth - 1)
 			indexes[count++] = i;
 	CHECK(store_maildrop_open(f->peer, &(struct ask_maildrop_open){ .account = anna }, &drop) ==
 	      OK);
@@ -61,6 +62,11 @@ static void thin_out(struct fixture *f) WAITS
 	CHECK(deleted.deleted == count);
 	CHECK(store_maildrop_close(f->peer, &(struct ask_maildrop_close){ .drop = drop.drop }) ==
 	      OK);
+}
+
+static void thin_out(struct fixture *f) WAITS
+{
+	delete_but_every(f, 4);
 }
 
 static size_t count_files(struct fixture *f)
@@ -219,12 +225,77 @@ static void files_that_no_row_knows_are_removed_at_the_start_if_they_are_ours(vo
 	fixture_run(&(struct fixture){ .body = leftovers, .config_text = "segment_size = 1M\n" });
 }
 
+static int removals_that_fail;
+
+static int failing_unlink(const char *path)
+{
+	if (removals_that_fail == 0)
+		return unlink(path);
+	removals_that_fail--;
+	errno = EIO;
+	return -1;
+}
+
+static const struct io failing_io = {
+	.pwritev = pwritev,
+	.fdatasync = fdatasync,
+	.fsync = fsync,
+	.fallocate = fallocate,
+	.unlink = failing_unlink,
+};
+
+static void removal_fails(struct fixture *f) WAITS
+{
+	struct compact_result result = { 0 };
+
+	fill(f);
+	thin_out(f);
+	removals_that_fail = 1;
+	CHECK(store_compact(f->store, false, &result) == ERR_IO && result.segments == 0);
+	CHECK(count_files(f) >= 5);
+	CHECK(complaints(f) == 0);
+	CHECK(store_compact(f->store, false, &result) == OK && result.segments == 4);
+	CHECK(count_files(f) == 2);
+	CHECK(complaints(f) == 0);
+}
+
+static void a_removal_that_failed_is_made_up_for_by_the_next_compaction(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){
+		.body = removal_fails, .io = &failing_io, .config_text = "segment_size = 1M\n" });
+}
+
+static void cut_short(struct fixture *f) WAITS
+{
+	struct compact_result result = { 0 };
+	char path[400];
+
+	fill(f);
+	delete_but_every(f, SIZE_MAX);
+	snprintf(path, sizeof(path), "%s/bodies/00000002.seg", f->folder);
+	CHECK(unlink(path) == 0);
+	fixture_reopen(f);
+	CHECK(complaints(f) == 0);
+	CHECK(store_compact(f->store, false, &result) == OK && result.segments == 4);
+	CHECK(count_files(f) == 1);
+	CHECK(complaints(f) == 0);
+}
+
+static void a_crash_between_the_removal_of_a_file_and_of_its_row_is_no_damage(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = cut_short, .config_text = "segment_size = 1M\n" });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_that_are_mostly_dead_go_while_mail_is_being_read),
 		cmocka_unit_test(a_damaged_body_stays_where_it_is),
 		cmocka_unit_test(files_that_no_row_knows_are_removed_at_the_start_if_they_are_ours),
+		cmocka_unit_test(a_removal_that_failed_is_made_up_for_by_the_next_compaction),
+		cmocka_unit_test(a_crash_between_the_removal_of_a_file_and_of_its_row_is_no_damage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,5 +163,6 @@ const struct io fault_io = {
 	.fdatasync = faulty_fdatasync,
 	.fsync = fsync,
 	.fallocate = fallocate,
+	.unlink = unlink,
 	.vfs = "faulty",
 };

@@ -9,4 +9,5 @@ const struct io io_real = {
 	.fdatasync = fdatasync,
 	.fsync = fsync,
 	.fallocate = fallocate,
+	.unlink = unlink,
 };
