@@ -27,6 +27,7 @@ class Ledger:
         self.removed = set()  # and acknowledged
         self.refused = []     # replies that were not the one hoped for
         self.closed = False   # acknowledgements read from now on prove nothing
+        self.told = (0, 0)    # acknowledged and refused, as last tallied
 
     def note_sent(self, ident, octets, recipient):
         with self.lock:

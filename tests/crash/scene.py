@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the crash tests share: accounts, the verdict over a server, how much of a sweep to run.
 
-CRASH_FULL=1 runs every point of every sweep; CRASH_CYCLES=N that many cycles of kills and power cuts.
-CRASH_TALLY=FILE: a line is added for every verdict, with its counts.
+CRASH_FULL=1 runs every point of every sweep, CRASH_PART=I/N every N-th of them from the I-th on;
+CRASH_CYCLES=N that many cycles of kills and power cuts. CRASH_TALLY=FILE: a line is added for every
+verdict, with its counts; `tests/crash/tally.py FILE` adds them up.
 """
 import json
 import os
@@ -11,6 +12,7 @@ import poplib
 from glasspost import Server, body_of, insecure_tls
 
 FULL = os.environ.get("CRASH_FULL") == "1"
+PART, PARTS = map(int, os.environ.get("CRASH_PART", "1/1").split("/"))
 CYCLES = int(os.environ.get("CRASH_CYCLES", "0"))
 PASSWORD = "correct horse"
 ADDRESSES = [f"{name}@example.org" for name in ("alice", "bob", "carol")]
@@ -25,7 +27,9 @@ def cycles(few, many):
 def sample(points, few):
     """All of them, or so many spread evenly, the first and the last among them."""
     points = list(points)
-    if FULL or len(points) <= few:
+    if FULL:
+        return points[PART - 1::PARTS]
+    if len(points) <= few:
         return points
     return [points[i * (len(points) - 1) // (few - 1)] for i in range(few)]
 
@@ -51,11 +55,11 @@ def mailboxes(server):
     return {address: [body_of(octets) for octets in server.messages(address)] for address in ADDRESSES}
 
 
-def judge(server, ledger, at_least=0, what=""):
+def judge(server, ledger, at_least=0, what="", attacks=0):
     """The verdict: nothing acknowledged is missing, and the store finds no fault with itself."""
     found = mailboxes(server)
     verdicts = {name: idents for name, idents in ledger.judge(found).items() if idents}
-    tally(what or os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].split("::")[-1], ledger, found, verdicts)
+    tally(what or os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].split("::")[-1], ledger, found, verdicts, attacks)
     assert not verdicts, verdicts
     assert not ledger.wrong_refusals(), ledger.wrong_refusals()[:5]
     assert len(ledger.acked) >= at_least, f"{len(ledger.acked)} acknowledged: too few to prove anything"
@@ -63,12 +67,17 @@ def judge(server, ledger, at_least=0, what=""):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def tally(what, ledger, found, verdicts):
-    if path := os.environ.get("CRASH_TALLY"):
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps({"what": what, "acked": len(ledger.acked), "refused": len(ledger.refused),
-                                   "there": sum(map(len, found.values())),
-                                   **{name: len(idents) for name, idents in verdicts.items()}}) + "\n")
+def tally(what, ledger, found, verdicts, attacks=0):
+    """Acknowledgements are counted once, however often a ledger is judged."""
+    path = os.environ.get("CRASH_TALLY")
+    if not path:
+        return
+    acked, refused = len(ledger.acked), len(ledger.refused)
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"what": what, "attacks": attacks, "acked": acked - ledger.told[0],
+                               "refused": refused - ledger.told[1], "there": sum(map(len, found.values())),
+                               **{name: len(idents) for name, idents in verdicts.items()}}) + "\n")
+    ledger.told = (acked, refused)
 
 
 def delete_all(server, ledger, address, ident_of):

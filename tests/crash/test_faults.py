@@ -75,39 +75,41 @@ def how_often(server, ledger, rng, call):
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_the_nth_call_fails_or_kills(stand, call):
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_nth_call_fails_or_kills(stand, call, fault):
     server, ledger, rng = stand
     count = how_often(server, ledger, rng, call)
     struck = 0
     assert count, f"a run makes no {call}"
-    for fault in FAULTS:
-        for nth in sample(range(1, count + 1), 3):
-            with Traced([store_pid(server)], call, fault, nth) as traced:
-                one_run(server, ledger, rng)
-            struck += traced.struck()
-            service_returns(server, ledger, rng)
-            calm(server)
-        if "unlink" in call:
-            restart(server)  # a file that could not be removed goes then
-        judge(server, ledger, what=f"{fault} at the n-th {call} of {count}")
+    for nth in sample(range(1, count + 1), 3):
+        with Traced([store_pid(server)], call, fault, nth) as traced:
+            one_run(server, ledger, rng)
+        struck += traced.struck()
+        service_returns(server, ledger, rng)
+        calm(server)
+    if "unlink" in call:
+        restart(server)  # a file that could not be removed goes then
+    judge(server, ledger, what=f"{fault} at the n-th {call}", attacks=struck)
     assert struck, "no fault happened"
-    print(f"{call}: {count} in a run, {struck} faults happened")
+    print(f"{fault} at {call}: {count} in a run, {struck} faults happened")
 
 
 @pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "ftruncate", "openat", "unlink,unlinkat"])
-def test_the_nth_call_of_a_starting_store_fails_or_kills(stand, call):
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_nth_call_of_a_starting_store_fails_or_kills(stand, call, fault):
     """The store is killed, and the one that the supervisor starts in its place meets the fault."""
     server, ledger, rng = stand
-    for fault in FAULTS:
-        for nth in range(1, 41) if FULL else (1, 2, 4):
-            one_run(server, ledger, rng)
-            with Traced([server.process.pid], call, fault, nth, files_of_the_store(server)) as traced:
-                os.kill(store_pid(server), signal.SIGKILL)
-                until = time.monotonic() + 1.5
-                while not traced.struck() and time.monotonic() < until:
-                    time.sleep(0.05)
-            service_returns(server, ledger, rng)
-            calm(server)
-            if not traced.struck():
-                break
-        judge(server, ledger, what=f"{fault} at the n-th {call} of a start")
+    struck = 0
+    for nth in range(1, 41) if FULL else (1, 2, 4):
+        one_run(server, ledger, rng)
+        with Traced([server.process.pid], call, fault, nth, files_of_the_store(server)) as traced:
+            os.kill(store_pid(server), signal.SIGKILL)
+            until = time.monotonic() + 1.5
+            while not traced.struck() and time.monotonic() < until:
+                time.sleep(0.05)
+        service_returns(server, ledger, rng)
+        calm(server)
+        if not traced.struck():
+            break
+        struck += 1
+    judge(server, ledger, what=f"{fault} at the n-th {call} of a start", attacks=struck)

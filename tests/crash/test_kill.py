@@ -43,7 +43,8 @@ def is_running(pid):
 def test_killing_everything_loses_nothing(loaded):
     server, ledger, load = loaded
     rng = random.Random(1)
-    for _ in range(cycles(5, 100)):
+    count = cycles(5, 100)
+    for _ in range(count):
         time.sleep(rng.uniform(0.3, 1.2))
         ledger.close()
         server.kill()
@@ -51,41 +52,46 @@ def test_killing_everything_loses_nothing(loaded):
         server.start()
     time.sleep(0.5)
     load.finish()
-    judge(server, ledger, at_least=50)
+    judge(server, ledger, at_least=50, what="kill -9 of everything", attacks=count)
 
 
 @pytest.mark.parametrize("role", ROLES)
 def test_killing_one_role_loses_nothing_and_service_resumes(loaded, role):
     server, ledger, load = loaded
-    for _ in range(3):
+    count = cycles(3, 15)
+    for _ in range(count):
         time.sleep(0.5)
         before = len(ledger.acked)
         killed = time.monotonic()
         kill_role(server, role)
         wait_for(lambda: len(ledger.acked) > before + CLIENTS, seconds=5, what="mail flowing again")
         assert time.monotonic() - killed < 2.5
+        calm(server, role)
     load.finish()
-    judge(server, ledger, at_least=50)
+    judge(server, ledger, at_least=50, what=f"kill -9 of {role}", attacks=count)
 
 
 def test_killing_roles_at_random_loses_nothing(loaded):
     server, ledger, load = loaded
     rng = random.Random(2)
+    kills = 0
     for _ in range(cycles(8, 120)):
         time.sleep(rng.uniform(0.05, 1.0))
         for role in rng.sample(ROLES, rng.choice((1, 1, 1, 2, 4))):
             kill_role(server, role)
+            kills += 1
         before = len(ledger.acked)
         wait_for(lambda: len(ledger.acked) > before, seconds=10, what="mail flowing again")
         for role in ROLES:
             calm(server, role)
     load.finish()
-    judge(server, ledger, at_least=50)
+    judge(server, ledger, at_least=50, what="kill -9 of one to four roles", attacks=kills)
 
 
 def test_roles_end_with_their_supervisor_and_a_restart_works(loaded):
     server, ledger, load = loaded
-    for _ in range(cycles(3, 30)):
+    count = cycles(3, 30)
+    for _ in range(count):
         time.sleep(0.4)
         pids = [pid for pids in server.role_pids().values() for pid in pids]
         assert len(pids) > len(ROLES)
@@ -95,4 +101,4 @@ def test_roles_end_with_their_supervisor_and_a_restart_works(loaded):
         server.start()
     time.sleep(0.5)
     load.finish()
-    judge(server, ledger, at_least=50)
+    judge(server, ledger, at_least=50, what="kill -9 of the supervisor", attacks=count)

@@ -35,12 +35,13 @@ def test_power_cuts_lose_nothing(tmp_path, kind, options):
         server = new_server(folder=disk.path)
         put_log_elsewhere(server, tmp_path)
         with server:
-            for cycle in range(cycles(few, 40)):
+            count = cycles(few, 40)
+            for cycle in range(count):
                 with Load(ledger, server.port("smtp"), ADDRESSES, seed=cycle):
                     time.sleep(rng.uniform(0.3, 1.5))
                     cut_power(server, disk, ledger)
                 server.start()
-            judge(server, ledger, at_least=100)
+            judge(server, ledger, at_least=100, what=f"power cut, {kind} {options}".rstrip(), attacks=count)
 
 
 def test_without_durability_a_power_cut_loses_mail(tmp_path):
@@ -59,6 +60,6 @@ def test_without_durability_a_power_cut_loses_mail(tmp_path):
             except Exception:  # the store is gone altogether
                 found = {}
             verdicts = ledger.judge(found)
-            tally("control: durable = no", ledger, found, verdicts)
+            tally("control: power cut, ext4, durable = no", ledger, found, verdicts, attacks=1)
             assert len(ledger.acked) > 100
             assert verdicts["lost"], "nothing was lost without flushes: the cut cuts nothing"
