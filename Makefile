@@ -4,7 +4,7 @@ PREFIX ?= /usr
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all documentation run check quick asan clang bench fuzz tidy fresh deb install clean help packages packages-check
+.PHONY: all documentation run check quick asan clang bench fuzz tidy fresh fresh-deb deb install clean help packages packages-check
 
 all: packages
 	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -37,6 +37,9 @@ tidy: packages-check ## format, clang-tidy, cppcheck and the rules of the house
 fresh: ## make run and make check on a clean Debian; RELEASE (bookworm), as root
 	@tools/fresh --release $(or $(RELEASE),bookworm)
 
+fresh-deb: ## the Debian package through install, start, upgrade, purge on a clean Debian; as root
+	@tools/fresh --release $(or $(RELEASE),bookworm) --boot --try packaging/try-deb
+
 deb: ## the Debian package of what is committed, in build/deb
 	@packaging/build-deb
 
@@ -51,4 +54,4 @@ clean:
 	@rm -rf $(BUILD)
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile
