@@ -129,11 +129,20 @@ void semaphore_give(struct semaphore *semaphore);
 
 /* ---- work for threads ---- */
 
+/* What work is for: each kind has threads of its own, so that none waits for another kind. */
+enum offload_kind {
+	OFFLOAD_WORK, /* what somebody waits for: reading, looking at a message */
+	OFFLOAD_HASH, /* slow on purpose: passwords */
+	OFFLOAD_LOG,  /* one piece at a time: the recorder */
+	OFFLOAD_KINDS
+};
+
 /*
- * Run fn(arg) on a worker thread (at most the number of cores, at least 2) and wait for its end.
- * Not interruptible, so arg may lie on the caller's stack. In the simulated world it runs at once.
+ * Run fn(arg) on a worker thread of that kind (at most the number of cores, at least 2; one for the
+ * log) and wait for its end. Not interruptible, so arg may lie on the caller's stack. In the simulated
+ * world it runs at once.
  */
-void offload(void (*fn)(void *arg), void *arg) WAITS;
+void offload(enum offload_kind kind, void (*fn)(void *arg), void *arg) WAITS;
 
 /*
  * batcher: one thread that takes all jobs that are ready, does them in one go and answers all of

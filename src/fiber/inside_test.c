@@ -22,7 +22,7 @@ static void offload_one(void *arg) WAITS
 {
 	int value = 41;
 
-	offload(add_one, &value);
+	offload(OFFLOAD_WORK, add_one, &value);
 	assert_int_equal(value, 42);
 	++*(int *)arg;
 }
@@ -52,6 +52,41 @@ static void work_is_offloaded_and_waited_for(void **state)
 
 	run_in(world_of_kind(state), offload_main, &done);
 	assert_int_equal(done, 50);
+}
+
+static void sleep_long(void *arg)
+{
+	(void)arg;
+	usleep(50000);
+}
+
+static void offload_slow(void *arg) WAITS
+{
+	offload(OFFLOAD_HASH, sleep_long, arg);
+}
+
+static void kinds_of_work(void *arg) WAITS
+{
+	struct fiber_group group;
+	moment since;
+
+	group_init(&group);
+	for (int i = 0; i < 200; i++) /* at two threads: five seconds of them */
+		spawn(&group, "slow", offload_slow, NULL);
+	assert_int_equal(fiber_yield(), OK);
+	since = now();
+	offload_one(arg);
+	offload(OFFLOAD_LOG, add_one, arg);
+	assert_true(now() - since < 500000 && group.count > 100);
+	assert_int_equal(group_wait(&group, NEVER), OK);
+}
+
+static void slow_work_of_one_kind_does_not_hold_up_another(void **state)
+{
+	int done = 0;
+
+	run_in(world_of_kind(state), kinds_of_work, &done);
+	assert_int_equal(done, 2);
 }
 
 struct commit {
@@ -363,6 +398,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		BOTH(work_is_offloaded_and_waited_for),
+		IN_REAL(slow_work_of_one_kind_does_not_hold_up_another),
 		BOTH(a_batcher_gathers_all_who_are_ready),
 		BOTH(dropping_a_batcher_finishes_what_it_has),
 		BOTH(a_dump_shows_what_each_fiber_waits_for),

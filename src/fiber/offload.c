@@ -68,7 +68,7 @@ static void *offload_thread(void *arg)
 	return NULL;
 }
 
-static struct offload_pool *pool_new(struct real_world *real)
+static struct offload_pool *pool_new(struct real_world *real, enum offload_kind kind)
 {
 	struct offload_pool *pool = calloc(1, sizeof(*pool));
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -76,6 +76,8 @@ static struct offload_pool *pool_new(struct real_world *real)
 	must(pool);
 	pool->real = real;
 	pool->max = cores < 2 ? 2 : cores > THREADS_MAX ? THREADS_MAX : (size_t)cores;
+	if (kind == OFFLOAD_LOG)
+		pool->max = 1;
 	list_init(&pool->jobs);
 	must(pthread_mutex_init(&pool->mutex, NULL) == 0);
 	must(pthread_cond_init(&pool->wake, NULL) == 0);
@@ -108,16 +110,17 @@ static void grow(struct offload_pool *pool, bool needed)
 		pool->count++;
 }
 
-void real_offload(struct world *world, void (*fn)(void *arg), void *arg) WAITS
+void real_offload(struct world *world, enum offload_kind kind, void (*fn)(void *arg), void *arg)
+	WAITS
 {
 	struct real_world *real = CONTAINER_OF(world, struct real_world, world);
 	struct offload_job job = { .fn = fn, .arg = arg, .waiter = fiber_self() };
 	struct offload_pool *pool;
 	bool needed;
 
-	if (!real->offload)
-		real->offload = pool_new(real);
-	pool = real->offload;
+	if (!real->offload[kind])
+		real->offload[kind] = pool_new(real, kind);
+	pool = real->offload[kind];
 	if (pool->count == 0)
 		grow(pool, true);
 	if (pool->count == 0) {
@@ -135,10 +138,11 @@ void real_offload(struct world *world, void (*fn)(void *arg), void *arg) WAITS
 		(void)fiber_park_hard("offload", NEVER);
 }
 
-void offload(void (*fn)(void *arg), void *arg) WAITS
+void offload(enum offload_kind kind, void (*fn)(void *arg), void *arg) WAITS
 {
 	struct world *world = world_here();
 
 	must(fiber_self()->no_wait == 0);
-	world->ops->offload(world, fn, arg);
+	must(kind < OFFLOAD_KINDS);
+	world->ops->offload(world, kind, fn, arg);
 }

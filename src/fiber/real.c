@@ -384,7 +384,8 @@ static void real_drop(struct world *world)
 	struct real_world *real = real_of(world);
 
 	watchdog_drop(&real->watchdog);
-	offload_pool_drop(&real->offload);
+	for (size_t i = 0; i < OFFLOAD_KINDS; i++)
+		offload_pool_drop(&real->offload[i]);
 	timer_clear(world, &real->sweep);
 	close(real->epoll_fd);
 	close(real->event_fd);

@@ -42,7 +42,7 @@ struct real_world {
 	pthread_mutex_t post_mutex;
 	struct list posts;
 	atomic_bool post_pending;
-	struct offload_pool *offload;
+	struct offload_pool *offload[OFFLOAD_KINDS];
 	struct watchdog *watchdog;
 };
 
@@ -62,7 +62,8 @@ static inline void watch_used_up(struct fd_watch *watch, unsigned how)
 	watch->ready &= ~(how & ~watch->ended);
 }
 
-void real_offload(struct world *world, void (*fn)(void *arg), void *arg) WAITS;
+void real_offload(struct world *world, enum offload_kind kind, void (*fn)(void *arg), void *arg)
+	WAITS;
 void offload_pool_drop(struct offload_pool **pool);
 /* A thread of ours: no signals, they are the loop's. Fails where threads may not be made. */
 bool thread_start(pthread_t *thread, void *(*run)(void *arg), void *arg);

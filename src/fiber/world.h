@@ -62,7 +62,8 @@ struct world_ops {
 	void (*run_begin)(struct world *world); /* world_run starts; may be NULL */
 	void (*slice_end)(struct world *world, const char *name); /* may be NULL */
 	void (*drop)(struct world *world);
-	void (*offload)(struct world *world, void (*fn)(void *arg), void *arg) WAITS;
+	void (*offload)(struct world *world, enum offload_kind kind, void (*fn)(void *arg),
+			void *arg) WAITS;
 	enum err (*listen)(struct world *world, const struct addr *at, int backlog,
 			   struct listener **out);
 	enum err (*connect)(struct world *world, const struct addr *to, moment deadline,

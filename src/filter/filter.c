@@ -15,7 +15,7 @@ static void look_at(struct inspection *inspection) WAITS
 	if (inspection->message.len < IN_FIBER_MAX)
 		inspection_run(inspection);
 	else
-		offload(run, inspection);
+		offload(OFFLOAD_WORK, run, inspection);
 }
 
 /* rfc5321 6.3: counting the trace lines is the one sure way to see a loop. */

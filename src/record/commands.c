@@ -114,7 +114,7 @@ enum err record_session_list(struct recorder *recorder, struct control_call *cal
 		return err;
 	listing.rows = json_array();
 	must(listing.rows);
-	offload(list_offloaded, &listing);
+	offload(OFFLOAD_WORK, list_offloaded, &listing);
 	semaphore_give(&recorder->lock);
 	for (size_t i = 0; !err && i < json_array_size(listing.rows); i++)
 		err = control_row(call, json_incref(json_array_get(listing.rows, i)));
@@ -284,7 +284,7 @@ static enum err search_and_show(struct search *search, struct view *view, struct
 		err = semaphore_take(&search->recorder->lock, NEVER);
 		if (err)
 			return err;
-		offload(search_offloaded, search);
+		offload(OFFLOAD_WORK, search_offloaded, search);
 		semaphore_give(&search->recorder->lock);
 		*any = *any || search->found.len;
 		err = show_records(view, call, buf_str(&search->found));

@@ -154,7 +154,7 @@ enum err recorder_tick(struct recorder *recorder, bool everything) WAITS
 		return err;
 	work.wall_us = wall_us();
 	work.cutoff_us = everything ? INT64_MAX : now();
-	offload(work_offloaded, &work);
+	offload(OFFLOAD_LOG, work_offloaded, &work);
 	tell(recorder);
 	semaphore_give(&recorder->lock);
 	waitq_wake_all(&recorder->told);
@@ -238,7 +238,7 @@ void recorder_run(void *arg) WAITS
 	if (semaphore_take(&recorder->lock, NEVER))
 		return;
 	recorder->begun_at = now();
-	offload(learn_offloaded, recorder);
+	offload(OFFLOAD_LOG, learn_offloaded, recorder);
 	semaphore_give(&recorder->lock);
 	while (!recorder_tick(recorder, false))
 		if (fiber_sleep(in_ms(TICK_MS)))

@@ -76,7 +76,7 @@ static enum err take_password(struct control_call *call, struct change *change,
 	m->keep = store->config->keep_secrets;
 	if (m->keep)
 		secret_key(store, m->key);
-	err = store_work(make_verifier, m);
+	err = store_hash(make_verifier, m);
 	explicit_bzero(m->key, sizeof(m->key));
 	if (!err)
 		change->verifier = &m->verifier;

@@ -279,7 +279,7 @@ static enum err compare_in_turn(struct comparison *comparison) WAITS
 		return ERR_BUSY;
 	}
 	s->hashing++;
-	err = store_work(compare, &comparison->comparing);
+	err = store_hash(compare, &comparison->comparing);
 	s->hashing--;
 	waitq_wake_one(&s->hash_free);
 	return err;

@@ -76,6 +76,8 @@ typedef enum err store_read_fn(struct db *db, void *arg);
 /* fn(arg) on a worker thread, its fault carried over. */
 typedef enum err store_work_fn(void *arg);
 [[nodiscard]] enum err store_work(store_work_fn *fn, void *arg) WAITS;
+/* The same for what takes long on purpose, on threads of its own. */
+[[nodiscard]] enum err store_hash(store_work_fn *fn, void *arg) WAITS;
 
 void store_policy(const struct store *store, bool create, struct resolve_policy *out);
 /* Is there room on the disk for so many octets, above the configured floor? */

@@ -215,7 +215,7 @@ static const char *ask(struct house *house, const char *command, json_t *argumen
 	static char text[4000];
 	struct asking a = { house, command, arguments, json_array(), NULL, "", OK };
 
-	offload(ask_on_worker, &a);
+	offload(OFFLOAD_WORK, ask_on_worker, &a);
 	if (a.err) {
 		snprintf(text, sizeof(text), "ERR: %s", a.error);
 	} else {

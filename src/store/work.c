@@ -26,12 +26,22 @@ static void run_work(void *arg)
 		snprintf(work->text, sizeof(work->text), "%s", fault_text());
 }
 
-enum err store_work(store_work_fn *fn, void *arg) WAITS
+static enum err work_on(enum offload_kind kind, store_work_fn *fn, void *arg) WAITS
 {
 	struct work work = { .fn = fn, .arg = arg };
 
-	offload(run_work, &work);
+	offload(kind, run_work, &work);
 	return work.err ? fault(work.err, "%s", work.text) : OK;
+}
+
+enum err store_work(store_work_fn *fn, void *arg) WAITS
+{
+	return work_on(OFFLOAD_WORK, fn, arg);
+}
+
+enum err store_hash(store_work_fn *fn, void *arg) WAITS
+{
+	return work_on(OFFLOAD_HASH, fn, arg);
 }
 
 struct reading {
