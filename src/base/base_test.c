@@ -170,6 +170,28 @@ static void hostile_text_is_made_safe(void **state)
 	assert_true(str_is(buf_str(&out), S("\"\\\"\\\\\\u000a\xEF\xBF\xBD\"")));
 }
 
+/* A C1 control (CSI), a mark that turns the line around, an umlaut and an emoji. */
+#define TURNING                                                                                    \
+	"\xC2\x9B"                                                                                 \
+	"2J\xE2\x80\xAE\xC3\xA4\xF0\x9F\x93\xAB"
+
+static void nothing_that_a_terminal_obeys_comes_through(void **state)
+{
+	OWNED(buf) struct buf out = BUF(1000);
+
+	(void)state;
+	escape_add(&out, S(TURNING));
+	assert_true(
+		str_is(buf_str(&out), S("\\xC2\\x9B2J\\xE2\\x80\\xAE\xC3\xA4\xF0\x9F\x93\xAB")));
+	buf_reset(&out);
+	json_add_string(&out, S(TURNING));
+	assert_true(str_is(buf_str(&out), S("\"\\u009b2J\\u202e\xC3\xA4\xF0\x9F\x93\xAB\"")));
+	buf_reset(&out);
+	json_mend(&out, S("{\n  \"a\\n\": \"" TURNING "\"\n}"));
+	assert_true(str_is(buf_str(&out), S("{\n  \"a\\n\": \"\\u009b2J\\u202e\xC3\xA4"
+					    "\xF0\x9F\x93\xAB\"\n}")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -183,6 +205,7 @@ int main(void)
 		cmocka_unit_test(addresses_and_networks),
 		cmocka_unit_test(heap_gives_the_soonest_first),
 		cmocka_unit_test(hostile_text_is_made_safe),
+		cmocka_unit_test(nothing_that_a_terminal_obeys_comes_through),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -94,6 +94,45 @@ static size_t character_length(struct str s)
 	return 0;
 }
 
+/* Of a character of UTF-8. */
+static unsigned code_point(struct str character)
+{
+	static const unsigned char first_bits[] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
+	unsigned code = (unsigned char)character.at[0] & first_bits[character.len];
+
+	for (size_t i = 1; i < character.len; i++)
+		code = code << 6 | ((unsigned char)character.at[i] & 0x3F);
+	return code;
+}
+
+/*
+ * Terminals obey some characters in place of showing them: C0 and C1 controls, and those that turn
+ * the direction of the text around them or end its line. All lie below U+10000.
+ */
+static bool is_obeyed(unsigned code)
+{
+	return code < 0x20 || (code >= 0x7F && code <= 0x9F) || code == 0x061C || code == 0x200E ||
+	       code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+	       (code >= 0x2066 && code <= 0x2069);
+}
+
+enum err json_mend(struct buf *out, struct str json)
+{
+	while (json.len) {
+		size_t len = character_length(json);
+		unsigned code = len ? code_point(str_first(json, len)) : 0xFFFD;
+
+		if (code >= 0x7F && is_obeyed(code))
+			buf_print(out, "\\u%04x", code);
+		else if (len)
+			buf_add(out, str_first(json, len));
+		else
+			buf_add_c(out, "\xEF\xBF\xBD");
+		json = str_from(json, len ? len : 1);
+	}
+	return out->failed ? ERR_LIMIT : OK;
+}
+
 enum err json_add_string(struct buf *out, struct str s)
 {
 	buf_add_char(out, '"');
@@ -105,8 +144,8 @@ enum err json_add_string(struct buf *out, struct str s)
 			buf_add_c(out, "\xEF\xBF\xBD");
 		else if (c == '"' || c == '\\')
 			buf_print(out, "\\%c", c);
-		else if (c < 0x20 || c == 0x7F)
-			buf_print(out, "\\u%04x", c);
+		else if (is_obeyed(code_point(str_first(s, len))))
+			buf_print(out, "\\u%04x", code_point(str_first(s, len)));
 		else
 			buf_add(out, str_first(s, len));
 		s = str_from(s, len ? len : 1);
@@ -125,8 +164,11 @@ enum err escape_add(struct buf *out, struct str s)
 			buf_add_c(out, c == '\r' ? "\\r" : c == '\n' ? "\\n" : "\\t");
 		else if (c == '\\')
 			buf_add_c(out, "\\\\");
-		else if (len == 0 || c < 0x20 || c == 0x7F)
+		else if (len == 0)
 			buf_print(out, "\\x%02X", c);
+		else if (is_obeyed(code_point(str_first(s, len))))
+			for (size_t i = 0; i < len; i++)
+				buf_print(out, "\\x%02X", (unsigned char)s.at[i]);
 		else
 			buf_add(out, str_first(s, len));
 		s = str_from(s, len ? len : 1);

@@ -14,9 +14,13 @@ bool base64_take(struct arena *arena, struct str text, struct str *out);
 /* Two small letters or digits an octet. ERR_LIMIT: not even a part was written. */
 enum err hex_add(struct buf *out, struct str octets);
 
-/* A JSON string with its quotes. Octets that are no UTF-8 become U+FFFD. */
+/* A JSON string with its quotes. Octets that are no UTF-8 become U+FFFD; what a terminal would obey and
+   not show (C0, C1, marks that turn or end a line) is spelt \uNNNN. */
 enum err json_add_string(struct buf *out, struct str s);
-/* For a log line: controls, backslash, DEL and octets that are no UTF-8 as \xNN, \r, \n, \t. */
+/* JSON text of others, no control but white space in it, with what a terminal would obey spelt \uNNNN:
+   it means the same. */
+enum err json_mend(struct buf *out, struct str json);
+/* For a log line: what a terminal would obey, backslash and octets that are no UTF-8 as \xNN, \r, \n, \t. */
 enum err escape_add(struct buf *out, struct str s);
 
 /* A paragraph of a manual page, mdoc(7): a sentence begins a line, no line is long, nothing in it is

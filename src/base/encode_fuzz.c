@@ -34,6 +34,8 @@ static void check_text(struct str input)
 	must(text.len >= 2 && text.at[0] == '"' && text.at[text.len - 1] == '"');
 	for (size_t i = 0; i < text.len; i++)
 		must((unsigned char)text.at[i] >= ' ');
+	must(str_find_str(buf_str(&text), S("\xC2\x9B")) == STR_NONE);
+	must(str_find_str(buf_str(&text), S("\xE2\x80\xAE")) == STR_NONE);
 	buf_reset(&text);
 	must(!mdoc_add(&text, input));
 }

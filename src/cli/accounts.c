@@ -19,6 +19,22 @@ static int ask_store(const struct invocation *invocation, const char *command, j
 							.timeout_ms = 120000 });
 }
 
+/* `empty` tells how to make the first one. */
+static int list_store(const struct invocation *invocation, const char *command, const char *empty)
+{
+	json_t *arguments = NULL;
+
+	if (invocation->word_count > 0)
+		arguments =
+			json_pack("{s:o}", "domain", control_string(str_of(invocation->words[0])));
+	return ask_server(invocation, &(struct asking){ .role = "store",
+							.command = command,
+							.arguments = arguments,
+							.output = listing(invocation),
+							.empty = empty,
+							.timeout_ms = 120000 });
+}
+
 static int say_done(int status, const char *before, const char *of, const char *after)
 {
 	if (status == EX_OK)
@@ -75,8 +91,9 @@ static json_t *domain_argument(const struct invocation *invocation)
 
 int run_account_list(const struct invocation *invocation)
 {
-	return ask_store(invocation, "account list", domain_argument(invocation),
-			 listing(invocation));
+	return list_store(invocation, "account list",
+			  "no accounts: glasspost account add ADDRESS makes the first one, for "
+			  "example anna@example.org");
 }
 
 int run_account_delete(const struct invocation *invocation)
@@ -96,7 +113,9 @@ int run_domain_add(const struct invocation *invocation)
 
 int run_domain_list(const struct invocation *invocation)
 {
-	return ask_store(invocation, "domain list", NULL, listing(invocation));
+	return list_store(
+		invocation, "domain list",
+		"no domains: glasspost domain add DOMAIN makes mail for the first one ours");
 }
 
 int run_domain_delete(const struct invocation *invocation)
@@ -121,8 +140,8 @@ int run_alias_add(const struct invocation *invocation)
 
 int run_alias_list(const struct invocation *invocation)
 {
-	return ask_store(invocation, "alias list", domain_argument(invocation),
-			 listing(invocation));
+	return list_store(invocation, "alias list",
+			  "no aliases: glasspost alias add ADDRESS TARGET... makes the first one");
 }
 
 int run_alias_delete(const struct invocation *invocation)

@@ -25,19 +25,22 @@ static void print_rows(const struct asking *asking, const json_t *rows)
 	if (asking->output == OUTPUT_TABLE)
 		print_table(rows);
 	if (asking->output == OUTPUT_JSON) {
-		json_dumpf(rows, stdout, JSON_INDENT(2));
-		putchar('\n');
+		print_json(rows, true);
 	}
 }
 
 static int tell(const struct control_client *client, enum err err)
 {
 	const char *error = control_error(client);
-	const char *hint = control_hint(client);
+	struct buf line = BUF(4 * LIMIT_control_line);
 
-	fprintf(stderr, "glasspost: %s\n", error[0] ? error : err_text(err));
-	if (hint[0])
-		fprintf(stderr, "  try: %s\n", hint);
+	escape_add(&line, str_of(error[0] ? error : err_text(err)));
+	fprintf(stderr, "glasspost: %.*s\n", STR_ARGS(buf_str(&line)));
+	buf_reset(&line);
+	escape_add(&line, str_of(control_hint(client)));
+	if (line.len)
+		fprintf(stderr, "  try: %.*s\n", STR_ARGS(buf_str(&line)));
+	buf_drop(&line);
 	return err == ERR_TIMEOUT || err == ERR_CLOSED ? EX_UNAVAILABLE : 1;
 }
 
@@ -54,6 +57,8 @@ static int ask_client(struct control_client *client, const struct asking *asking
 	enum err err = control_ask(client, &request, &last);
 	int status = EX_OK;
 
+	if (!err && asking->output == OUTPUT_TABLE && asking->empty && !json_array_size(rows))
+		puts(asking->empty);
 	print_rows(asking, rows); /* also those before a failure */
 	fflush(stdout);
 	if (err && err != ERR_STOPPED)

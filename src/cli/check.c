@@ -82,8 +82,7 @@ static int check_sandboxes(const struct invocation *invocation, const struct con
 		status = one == EX_OK ? status : one;
 	}
 	if (invocation->options[CLI_json]) {
-		json_dumpf(rows, stdout, JSON_INDENT(2));
-		putchar('\n');
+		print_json(rows, true);
 	} else {
 		print_table(rows);
 	}

@@ -73,6 +73,7 @@ struct asking {
 	const char *command;
 	json_t *arguments; /* taken over; NULL: none */
 	enum output output;
+	const char *empty; /* what a table without rows says; NULL: nothing */
 	/* In place of output, when set. */
 	bool (*row)(void *context, const json_t *row);
 	void *context;
@@ -89,6 +90,8 @@ bool server_answers(const struct invocation *invocation, const char *role, const
 
 /* rows: an array of objects; columns are the first one's members. */
 void print_table(const json_t *rows);
+/* On stdout, with a line end; as_lines: JSON_INDENT(2), else all on one. Means what `json` means. */
+void print_json(const json_t *json, bool as_lines);
 unsigned terminal_width(void);
 /* From the terminal without echo (asked twice), or a line of standard input. EX_OK or a status. */
 int read_password(const struct invocation *invocation, const char *of, struct buf *out);

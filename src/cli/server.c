@@ -199,7 +199,7 @@ int run_fibers(const struct invocation *invocation)
 		json_decref(state[1]);
 	}
 	if (invocation->options[CLI_json])
-		json_dumpf(state[0], stdout, JSON_INDENT(2));
+		print_json(state[0], true);
 	else
 		print_table(state[0]);
 	json_decref(state[0]);

@@ -21,6 +21,7 @@ int run_session_list(const struct invocation *invocation)
 			.command = "session list",
 			.arguments = limit ? json_pack("{s:I}", "limit", (json_int_t)limit) : NULL,
 			.output = invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE,
+			.empty = "no sessions yet: glasspost listeners says where to connect",
 			.timeout_ms = 60000 });
 }
 
@@ -36,8 +37,7 @@ static bool print_event(void *context, const json_t *row)
 		    json_string_value(text)[json_string_length(text) - 1] != '\n')
 			putchar('\n');
 	} else {
-		json_dumpf(row, stdout, JSON_COMPACT);
-		putchar('\n');
+		print_json(row, false);
 	}
 	return fflush(stdout) == 0 && !ferror(stdout);
 }

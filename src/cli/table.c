@@ -51,6 +51,19 @@ static void add_integer(struct buf *out, const char *name, const json_t *value)
 		buf_print(out, "%lld", (long long)json_integer_value(value));
 }
 
+void print_json(const json_t *json, bool as_lines)
+{
+	char *text = json_dumps(json, as_lines ? JSON_INDENT(2) : JSON_COMPACT);
+	struct buf mended = BUF(0);
+
+	must(text);
+	mended.max = strlen(text) * 6 + 16;
+	must(json_mend(&mended, str_of(text)) == OK);
+	printf("%.*s\n", STR_ARGS(buf_str(&mended)));
+	buf_drop(&mended);
+	free(text);
+}
+
 /* What the server says is shown, never obeyed: no control character reaches the terminal. */
 static struct str cell_text(const char *name, const json_t *value, struct buf *out)
 {

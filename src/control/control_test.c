@@ -9,9 +9,11 @@
 #include "control/request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -384,6 +386,81 @@ static void nonsense_is_answered_by_an_error_and_hurts_nobody(void **state)
 	live(&house, say_nonsense);
 }
 
+/* The secret is nowhere in this program but where somebody left it: here it is turned around. */
+static const char secret_turned[] = "ELPATS YRETTAB ESROH TCERROC";
+enum { SECRET = sizeof(secret_turned) - 1 };
+
+static size_t count_secrets(struct str octets)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i + SECRET <= octets.len; i++) {
+		size_t same = 0;
+
+		while (same < SECRET && octets.at[i + same] == secret_turned[SECRET - 1 - same])
+			same++;
+		count += same == SECRET;
+	}
+	return count;
+}
+
+/* Of this program's memory, whatever it is used for; not of the shadows that sanitizers reserve. */
+static size_t secrets_in_memory(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	unsigned long from, to;
+	char line[400];
+	size_t count = 0;
+
+	must(maps && memory >= 0);
+	while (fgets(line, sizeof(line), maps)) {
+		char *octets;
+		ssize_t len;
+
+		if (sscanf(line, "%lx-%lx rw", &from, &to) != 2 || !strstr(line, " rw") ||
+		    to - from > 256ul << 20)
+			continue;
+		octets = mmap(NULL, to - from, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			      -1, 0);
+		must(octets != MAP_FAILED);
+		len = pread(memory, octets, to - from, (off_t)from);
+		if (len > 0)
+			count += count_secrets((struct str){ octets, (size_t)len });
+		munmap(octets, to - from);
+	}
+	fclose(maps);
+	close(memory);
+	return count;
+}
+
+static void say_a_secret(struct house *house)
+{
+	char secret[SECRET + 1] = { 0 };
+	char request[200];
+	struct buf answer = BUF(10000);
+
+	for (size_t i = 0; i < SECRET; i++)
+		secret[i] = secret_turned[SECRET - 1 - i];
+	assert_true(secrets_in_memory() >= 1); /* so that it is known to be found */
+	snprintf(request, sizeof(request),
+		 "{\"command\":\"echo\",\"arguments\":{\"password\":\"%s\"}}\n", secret);
+	say(house, str_of(request), true, &answer);
+	explicit_bzero(secret, sizeof(secret));
+	explicit_bzero(request, sizeof(request));
+	assert_true(str_find_str(buf_str(&answer), S("\"ok\":true")) != STR_NONE);
+	buf_drop(&answer);
+	assert_int_equal(secrets_in_memory(), 0);
+}
+
+static void a_password_does_not_stay_in_memory(void **state)
+{
+	struct house house = { 0 };
+
+	(void)state;
+	live(&house, say_a_secret);
+}
+
 static void say_too_much(struct house *house)
 {
 	size_t size = 10 * LIMIT_control_line;
@@ -542,6 +619,7 @@ int main(void)
 		cmocka_unit_test(a_failure_says_what_and_what_to_do),
 		cmocka_unit_test(octets_that_are_no_utf8_are_still_answered_in_json),
 		cmocka_unit_test(nonsense_is_answered_by_an_error_and_hurts_nobody),
+		cmocka_unit_test(a_password_does_not_stay_in_memory),
 		cmocka_unit_test(a_request_is_bounded_and_may_follow_another),
 		cmocka_unit_test(a_request_that_does_not_come_is_not_waited_for),
 		cmocka_unit_test(a_crowd_is_bounded_and_the_rest_is_told),

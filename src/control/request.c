@@ -1,7 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/request.h"
 
+#include <malloc.h>
+#include <stdlib.h>
+
 enum { COMMAND_MAX = 64 };
+
+static void wipe_and_free(void *at)
+{
+	if (at)
+		explicit_bzero(at, malloc_usable_size(at));
+	free(at);
+}
+
+void request_wipe_json(void)
+{
+	json_set_alloc_funcs(malloc, wipe_and_free);
+}
 
 bool request_is_shallow(struct str text)
 {

@@ -11,6 +11,8 @@ struct control_ask {
 	json_t *json;       /* json_decref it */
 };
 
+/* From now on what jansson frees is overwritten first: requests hold passwords. */
+void request_wipe_json(void);
 /* ERR_SYNTAX with a fault for people, and nothing to free, for whatever is no request. */
 [[nodiscard]] enum err request_parse(struct str line, struct control_ask *out);
 /* Is this JSON text at most LIMIT_control_depth levels deep? Says nothing else about it. */

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { ACCEPT_FAILURES_MAX = 100, ACCEPT_PAUSE_MS = 100 };
+enum { ACCEPT_FAILURES_MAX = 100, ACCEPT_PAUSE_MS = 100, ROOM = 16384 };
 
 static void server_leave(struct control_server *server)
 {
@@ -39,6 +39,7 @@ static enum err read_line(struct control_connection *connection, struct buf *lin
 			end += searched;
 			buf_add(line, str_first(buf_str(in), end));
 			buf_consume(in, end + 1);
+			explicit_bzero(in->at + in->len, in->room - in->len);
 			return OK;
 		}
 		searched = in->len;
@@ -115,6 +116,7 @@ static enum err serve_request(struct control_connection *connection, struct buf 
 	}
 	err = run(connection, &ask);
 	json_decref(ask.json);
+	explicit_bzero(line->at, line->room); /* there may be a password in it */
 	return err;
 }
 
@@ -123,6 +125,8 @@ static void connection_fiber(void *arg) WAITS
 	struct control_connection *connection = arg;
 	struct buf line = BUF(LIMIT_control_line + 1);
 
+	/* What grows leaves copies behind: no request with a password needs more than this. */
+	must(buf_reserve(&line, ROOM) == OK && buf_reserve(&connection->in, ROOM) == OK);
 	while (!serve_request(connection, &line))
 		continue;
 	buf_drop(&line);
@@ -180,6 +184,7 @@ enum err control_serve(struct listener *listener, const struct control_command *
 	server->tables = tables;
 	server->context = context;
 	server->users = 1;
+	request_wipe_json();
 	json_object_seed((size_t)(random_u64() | 1)); /* jansson would open /dev/urandom for it */
 	while (failures < ACCEPT_FAILURES_MAX) {
 		struct stream *stream = NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* domain add, delete; alias add, delete */
+#include "store/circle.h"
 #include "store/commands.h"
 #include "mail/address.h"
 
@@ -91,6 +92,18 @@ static enum err check_target(struct writer *writer, struct change *change, struc
 		     STR_ARGS(target));
 }
 
+/* At RCPT it would only be found by those who send mail. */
+static enum err check_circle(struct writer *writer, struct change *change)
+{
+	struct str circle;
+	enum err err =
+		circle_find(writer->db, &change->arena, change->address, change->targets, &circle);
+
+	if (!err && circle.len)
+		err = fault(ERR_DENIED, "that would close a circle: %.*s", STR_ARGS(circle));
+	return err;
+}
+
 static enum err add_alias(struct writer *writer, struct change *change)
 {
 	struct str domain = address_domain(change->address);
@@ -109,6 +122,8 @@ static enum err add_alias(struct writer *writer, struct change *change)
 				       DB_VALUES(db_str(change->address)), &has);
 	if (!err && (size_t)has + change->targets.count > LIMIT_alias_targets)
 		return fault(ERR_LIMIT, "an alias has at most %d targets", LIMIT_alias_targets);
+	if (!err)
+		err = check_circle(writer, change);
 	for (size_t i = 0; !err && i < change->targets.count; i++) {
 		err = check_target(writer, change, change->targets.at[i]);
 		if (!err)
