@@ -45,6 +45,9 @@ struct record_ring {
 	const void *at; /* mapped until the ring is removed or the recorder dropped */
 	size_t size;
 	char name[32]; /* of its role, for metrics: "gate-mx-0" */
+	/* Whose it is: no record in it may say otherwise. role 0: they are believed. */
+	uint8_t role;
+	uint8_t role_index;
 };
 
 struct recorder;

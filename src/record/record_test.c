@@ -60,7 +60,7 @@ static void main_fiber(void *arg) WAITS
 	must(recorder_new(house->keep_files ? house->folder : NULL, &house->config,
 			  &house->recorder) == OK);
 	for (int i = 0; i < RINGS; i++) {
-		struct record_ring ring = { house->ring[i], trace_ring_size(), "" };
+		struct record_ring ring = { .at = house->ring[i], .size = trace_ring_size() };
 
 		snprintf(ring.name, sizeof(ring.name), "ring-%d", i);
 		must(recorder_add_ring(house->recorder, &ring) == OK);
@@ -580,9 +580,11 @@ static void remove_and_reload(void *arg) WAITS
 	must(recorder_new(house->folder, &house->config, &house->recorder) == OK);
 	for (int i = 0; i < RINGS; i++)
 		must(recorder_add_ring(house->recorder,
-				       &(struct record_ring){ house->ring[i], trace_ring_size(),
-							      "r" }) == OK);
-	must(recorder_add_ring(house->recorder, &(struct record_ring){ house, 100, "bad" }) ==
+				       &(struct record_ring){ .at = house->ring[i],
+							      .size = trace_ring_size(),
+							      .name = "r" }) == OK);
+	must(recorder_add_ring(house->recorder,
+			       &(struct record_ring){ .at = house, .size = 100, .name = "bad" }) ==
 	     ERR_CORRUPT);
 	tell_session(house, id_now(3), 1);
 	must(recorder_remove_ring(house->recorder, house->ring[0]) == OK);

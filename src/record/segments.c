@@ -45,7 +45,8 @@ static struct segment *segment_add(struct segments *segments, int64_t start_us)
 		segments->list = realloc(segments->list, segments->room * sizeof(struct segment));
 		must(segments->list);
 	}
-	segments->list[segments->count] = (struct segment){ start_us, start_us, 0 };
+	segments->list[segments->count] =
+		(struct segment){ .start_us = start_us, .end_us = start_us };
 	return &segments->list[segments->count++];
 }
 
@@ -131,8 +132,23 @@ static enum err segment_begin(struct segments *segments, int64_t wall_us)
 		       O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (segments->fd < 0)
 		return fault_errno("trace/%s", name);
-	segment_add(segments, wall_us);
+	segment_add(segments, wall_us)->is_counted = true;
 	return OK;
+}
+
+static unsigned ring_of(struct str record)
+{
+	struct trace_head head = trace_record_head(record);
+
+	return ((head.role & 7u) << 4 | (head.role_index & 15u)) % SEGMENT_RINGS;
+}
+
+static void count_records(struct segment *segment, struct str records)
+{
+	struct str record;
+
+	while (trace_record_take(&records, &record) == OK)
+		segment->of_ring[ring_of(record)] += (uint32_t)record.len;
 }
 
 static bool segment_is_full(const struct segments *segments, int64_t wall_us, uint64_t keep_octets)
@@ -159,6 +175,7 @@ enum err segments_append(struct segments *segments, struct str records, int64_t 
 			return err;
 	}
 	newest = &segments->list[segments->count - 1];
+	count_records(newest, records);
 	while (records.len) {
 		ssize_t count = write(segments->fd, records.at, records.len);
 
@@ -176,31 +193,6 @@ enum err segments_append(struct segments *segments, struct str records, int64_t 
 	if (wall_us > newest->end_us)
 		newest->end_us = wall_us;
 	return OK;
-}
-
-void segments_trim(struct segments *segments, int64_t wall_us, int64_t keep_us,
-		   uint64_t keep_octets)
-{
-	uint64_t total = 0;
-	size_t gone = 0;
-	size_t last = segments->count - (segments->fd >= 0 && segments->count ? 1 : 0);
-
-	for (size_t i = 0; i < segments->count; i++)
-		total += segments->list[i].octets;
-	while (gone < last &&
-	       (total > keep_octets || segments->list[gone].end_us < wall_us - keep_us)) {
-		char name[NAME_MAX_OCTETS];
-
-		name_print(segments->list[gone].start_us, name);
-		if (unlinkat(segments->folder, name, 0) != 0 && errno != ENOENT)
-			break;
-		total -= segments->list[gone].octets;
-		gone++;
-	}
-	segments->count -= gone;
-	if (gone)
-		memmove(segments->list, segments->list + gone,
-			segments->count * sizeof(struct segment));
 }
 
 /* ---- reading ---- */
@@ -281,5 +273,151 @@ bool segment_reader_next(struct segment_reader *reader, struct str *record)
 		default:
 			reader_resync(reader);
 		}
+	}
+}
+
+/* ---- deleting ---- */
+
+static bool segment_delete(struct segments *segments, size_t at)
+{
+	char name[NAME_MAX_OCTETS];
+
+	name_print(segments->list[at].start_us, name);
+	if (unlinkat(segments->folder, name, 0) != 0 && errno != ENOENT)
+		return false;
+	segments->count--;
+	memmove(&segments->list[at], &segments->list[at + 1],
+		(segments->count - at) * sizeof(struct segment));
+	return true;
+}
+
+static void segment_count(const struct segments *segments, struct segment *segment)
+{
+	struct segment_reader reader;
+	struct str record;
+
+	segment->is_counted = true;
+	if (!segment_reader_open(segments, segment->start_us, &reader))
+		while (segment_reader_next(&reader, &record))
+			segment->of_ring[ring_of(record)] += (uint32_t)record.len;
+	segment_reader_close(&reader);
+}
+
+/* The ring that has most of what could be deleted. */
+static unsigned largest_ring(struct segments *segments, size_t closed)
+{
+	uint64_t of_ring[SEGMENT_RINGS] = { 0 };
+	unsigned largest = 0;
+
+	for (size_t i = 0; i < closed; i++) {
+		if (!segments->list[i].is_counted)
+			segment_count(segments, &segments->list[i]);
+		for (unsigned ring = 0; ring < SEGMENT_RINGS; ring++)
+			of_ring[ring] += segments->list[i].of_ring[ring];
+	}
+	for (unsigned ring = 1; ring < SEGMENT_RINGS; ring++)
+		if (of_ring[ring] > of_ring[largest])
+			largest = ring;
+	return largest;
+}
+
+static bool write_out(int fd, struct buf *octets)
+{
+	struct str rest = buf_str(octets);
+
+	while (rest.len) {
+		ssize_t count = write(fd, rest.at, rest.len);
+
+		if (count < 0 && errno == EINTR)
+			continue;
+		if (count <= 0)
+			return false;
+		rest = str_from(rest, (size_t)count);
+	}
+	buf_reset(octets);
+	return true;
+}
+
+/* All records but the ring's. */
+static bool copy_others(struct segment_reader *reader, unsigned ring, int fd, uint64_t *octets)
+{
+	struct buf out = BUF(PIECE + TRACE_RECORD_MAX);
+	struct str record;
+	bool good = true;
+
+	*octets = 0;
+	while (good && segment_reader_next(reader, &record)) {
+		if (ring_of(record) == ring)
+			continue;
+		good = !buf_add(&out, record) && (out.len < PIECE || write_out(fd, &out));
+		*octets += record.len;
+	}
+	good = good && write_out(fd, &out);
+	buf_drop(&out);
+	return good;
+}
+
+/* Beside it first, under a name that is no segment's, then in its place; its age stays what it was. */
+static bool segment_thin(struct segments *segments, struct segment *segment, unsigned ring)
+{
+	static const char beside[] = "thinned.new";
+	struct timespec times[2] = { { .tv_nsec = UTIME_OMIT },
+				     { .tv_sec = segment->end_us / 1000000 } };
+	struct segment_reader reader;
+	char name[NAME_MAX_OCTETS];
+	uint64_t octets = 0;
+	bool good = segment_reader_open(segments, segment->start_us, &reader) == OK;
+	int fd = openat(segments->folder, beside,
+			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	name_print(segment->start_us, name);
+	good = good && fd >= 0 && copy_others(&reader, ring, fd, &octets) &&
+	       futimens(fd, times) == 0 &&
+	       renameat(segments->folder, beside, segments->folder, name) == 0;
+	segment_reader_close(&reader);
+	if (fd >= 0)
+		close(fd);
+	if (!good)
+		return false;
+	segment->octets = octets;
+	segment->of_ring[ring] = 0;
+	return true;
+}
+
+/* The oldest that the ring has is taken out of its file, or the file goes where that cannot be done. */
+static bool trim_ring(struct segments *segments, size_t closed, unsigned ring)
+{
+	size_t at = 0;
+
+	while (at < closed && !segments->list[at].of_ring[ring])
+		at++;
+	if (at == closed)
+		return segment_delete(segments, 0);
+	if (segments->list[at].of_ring[ring] < segments->list[at].octets &&
+	    segment_thin(segments, &segments->list[at], ring))
+		return true;
+	return segment_delete(segments, at);
+}
+
+static size_t closed_count(const struct segments *segments)
+{
+	return segments->count - (segments->fd >= 0 && segments->count ? 1 : 0);
+}
+
+void segments_trim(struct segments *segments, int64_t wall_us, int64_t keep_us,
+		   uint64_t keep_octets)
+{
+	while (closed_count(segments) && segments->list[0].end_us < wall_us - keep_us)
+		if (!segment_delete(segments, 0))
+			return;
+	for (;;) {
+		size_t closed = closed_count(segments);
+		uint64_t total = 0;
+
+		for (size_t i = 0; i < segments->count; i++)
+			total += segments->list[i].octets;
+		if (!closed || total <= keep_octets ||
+		    !trim_ring(segments, closed, largest_ring(segments, closed)))
+			return;
 	}
 }

@@ -9,10 +9,14 @@
 enum { SEGMENT_OCTETS = 16 << 20 };
 static const int64_t SEGMENT_US = INT64_C(3600) * 1000000;
 
+enum { SEGMENT_RINGS = 128 };
+
 struct segment {
 	int64_t start_us; /* its name */
 	int64_t end_us;   /* not younger than its newest event */
 	uint64_t octets;
+	bool is_counted;                 /* of_ring holds; not of a file that was there before us */
+	uint32_t of_ring[SEGMENT_RINGS]; /* octets by role and index */
 };
 
 struct segments {
@@ -28,7 +32,11 @@ void segments_close(struct segments *segments);
 /* Appends whole records. On failure the file is left behind and the next call begins a new one. */
 [[nodiscard]] enum err segments_append(struct segments *segments, struct str records,
 				       int64_t wall_us, uint64_t keep_octets);
-/* Deletes what is too old or too much; the file being appended to stays. */
+/*
+ * Deletes what is too old or too much; the file being appended to stays. Of what is too much goes the
+ * oldest of the ring that has most of all: a role that writes much pushes out nobody's history but
+ * its own.
+ */
 void segments_trim(struct segments *segments, int64_t wall_us, int64_t keep_us,
 		   uint64_t keep_octets);
 

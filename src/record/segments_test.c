@@ -66,8 +66,8 @@ static void place_remove(struct place *place)
 	assert_int_equal(rmdir(place->folder), 0);
 }
 
-/* `count` records, from sequence `first` on. */
-static struct buf records(uint64_t first, unsigned count)
+/* `count` records of a role, from session `first` on. */
+static struct buf records_of(unsigned role, uint64_t first, unsigned count)
 {
 	size_t size = trace_ring_size();
 	void *ring = aligned_alloc(64, size);
@@ -76,7 +76,7 @@ static struct buf records(uint64_t first, unsigned count)
 	struct buf out = BUF(1 << 20);
 	uint64_t lost = 0;
 
-	trace_ring_format(ring, size, 0, 0);
+	trace_ring_format(ring, size, role, 0);
 	assert_int_equal(trace_writer_new(ring, size, &trace), OK);
 	assert_int_equal(trace_reader_new(ring, size, false, &reader), OK);
 	for (unsigned i = 0; i < count; i++)
@@ -89,13 +89,44 @@ static struct buf records(uint64_t first, unsigned count)
 	return out;
 }
 
-static void append(struct place *place, uint64_t first, unsigned count, int64_t wall_us)
+static struct buf records(uint64_t first, unsigned count)
 {
-	struct buf octets = records(first, count);
+	return records_of(0, first, count);
+}
+
+static void append_of(struct place *place, unsigned role, uint64_t first, unsigned count,
+		      int64_t wall_us)
+{
+	struct buf octets = records_of(role, first, count);
 
 	assert_int_equal(segments_append(&place->segments, buf_str(&octets), wall_us, UINT64_MAX),
 			 OK);
 	buf_drop(&octets);
+}
+
+static void append(struct place *place, uint64_t first, unsigned count, int64_t wall_us)
+{
+	append_of(place, 0, first, count, wall_us);
+}
+
+/* Of one role, how many records are there, and the oldest session. */
+static unsigned count_of(const struct segments *segments, unsigned role, uint64_t *oldest)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < segments->count; i++) {
+		struct segment_reader reader;
+		struct str record;
+
+		assert_int_equal(segment_reader_open(segments, segments->list[i].start_us, &reader),
+				 OK);
+		while (segment_reader_next(&reader, &record))
+			if (trace_record_head(record).role == role && !count++)
+				*oldest = trace_record_head(record).session;
+		assert_int_equal(reader.damaged, 0);
+		segment_reader_close(&reader);
+	}
+	return count;
 }
 
 /* All sessions of all files in their order, counted; must be ascending. */
@@ -341,6 +372,63 @@ static void without_a_folder_nothing_is_kept(void **state)
 	assert_int_equal(segments_open("/nonexistent/folder", &segments), ERR_NOT_FOUND);
 }
 
+static void a_flood_from_one_role_pushes_out_its_own_history_only(void **state)
+{
+	struct place place;
+	uint64_t damaged, oldest, keep;
+
+	(void)state;
+	place_make(&place);
+	for (uint64_t i = 0; i < 10; i++) {
+		append_of(&place, 2, 1 + i * 1000, 20, 1000000 + (int64_t)i * SEGMENT_US);
+		append_of(&place, 3, 21 + i * 1000, 900, 1000001 + (int64_t)i * SEGMENT_US);
+	}
+	keep = 3 * place.segments.list[0].octets;
+	for (int again = 0; again < 2; again++) {
+		segments_trim(&place.segments, 1000000 + 9 * SEGMENT_US, 100 * SEGMENT_US, keep);
+		assert_int_equal(count_of(&place.segments, 2, &oldest), 200);
+		assert_int_equal(oldest, 1);
+		assert_int_equal(count_of(&place.segments, 3, &oldest), 2 * 900);
+		assert_int_equal(oldest, 21 + 8 * 1000);
+		assert_int_equal(read_all(&place.segments, &damaged), 2000);
+		place_reopen(&place); /* and so it stays for who did not see how it came about */
+	}
+	keep = place.segments.list[9].octets;
+	segments_trim(&place.segments, 1000000 + 9 * SEGMENT_US, 100 * SEGMENT_US, keep);
+	assert_int_equal(count_of(&place.segments, 2, &oldest), 200);
+	assert_int_equal(count_of(&place.segments, 3, &oldest), 0);
+	/* Who is the largest then loses his oldest; age goes by the events, not by the rewriting. */
+	segments_trim(&place.segments, 1000000 + 9 * SEGMENT_US, 100 * SEGMENT_US,
+		      place.segments.list[0].octets * 5);
+	assert_int_equal(count_of(&place.segments, 2, &oldest), 100);
+	place_reopen(&place);
+	segments_trim(&place.segments, 1000000 + 8 * SEGMENT_US, 0, UINT64_MAX);
+	assert_int_equal(count_of(&place.segments, 2, &oldest), 40);
+	place_remove(&place);
+}
+
+/* A record that says it is another role's is made to say whose it is, and is whole after that. */
+static void a_record_cannot_pass_for_another_roles(void **state)
+{
+	struct buf octets = records_of(3, 1, 2);
+	struct str rest = buf_str(&octets);
+	struct str record;
+	struct trace_event event;
+
+	(void)state;
+	while (trace_record_take(&rest, &record) == OK) {
+		trace_record_claim(record, 5, 1);
+		assert_int_equal(trace_event_decode(record, &event), OK);
+		assert_int_equal(event.head.role, 5);
+		assert_int_equal(event.head.role_index, 1);
+		assert_true(str_is(event.command.verb, S("NOOP")));
+	}
+	assert_int_equal(rest.len, 0);
+	rest = buf_str(&octets);
+	assert_int_equal(trace_record_take(&rest, &record), OK); /* its check holds */
+	buf_drop(&octets);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +437,8 @@ int main(void)
 			files_rotate_by_time_and_size_and_a_clock_set_back_does_not_disorder_them),
 		cmocka_unit_test(
 			old_files_and_too_many_octets_are_deleted_but_never_the_file_in_use),
+		cmocka_unit_test(a_flood_from_one_role_pushes_out_its_own_history_only),
+		cmocka_unit_test(a_record_cannot_pass_for_another_roles),
 		cmocka_unit_test(a_damaged_file_costs_what_is_damaged_and_no_more),
 		cmocka_unit_test(foreign_files_are_left_alone),
 		cmocka_unit_test(a_folder_that_is_gone_is_an_error_and_the_next_append_tries_again),

@@ -172,6 +172,9 @@ void recorder_work(struct recorder *recorder, int64_t cutoff_us, int64_t wall_us
 		source = next_source(recorder);
 		if (!source)
 			break;
+		if (source->ring.role)
+			trace_record_claim(source->next, source->ring.role,
+					   source->ring.role_index);
 		if (!is_seen(recorder, source))
 			note(recorder, source->next, wall_us);
 		source_taken(source);

@@ -30,7 +30,10 @@ static enum err add_rings(struct role *role, struct recorder *recorder) WAITS
 	enum err err = OK;
 
 	for (size_t i = 0; !err && i < role->ring_count; i++) {
-		struct record_ring ring = { .at = role->rings[i].at, .size = role->rings[i].size };
+		struct record_ring ring = { .at = role->rings[i].at,
+					    .size = role->rings[i].size,
+					    .role = (uint8_t)role->rings[i].role,
+					    .role_index = (uint8_t)role->rings[i].index };
 
 		snprintf(ring.name, sizeof(ring.name), "%s-%u", role_kind_name(role->rings[i].role),
 			 role->rings[i].index);

@@ -190,6 +190,21 @@ struct trace_head trace_record_head(struct str record)
 				    .flags = head.flags };
 }
 
+void trace_record_claim(struct str record, unsigned role, unsigned role_index)
+{
+	struct record_head head;
+
+	must(record.len >= RECORD_HEAD);
+	memcpy(&head, record.at, sizeof(head));
+	if (head.role == role && head.role_index == role_index)
+		return;
+	head.role = (uint8_t)role;
+	head.role_index = (uint8_t)role_index;
+	memcpy((char *)(uintptr_t)record.at, &head, sizeof(head));
+	head.check = htole32(record_checksum(record));
+	memcpy((char *)(uintptr_t)record.at, &head, sizeof(head));
+}
+
 static bool take_varint(struct str *octets, uint64_t *out)
 {
 	uint64_t value = 0;

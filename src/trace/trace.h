@@ -118,6 +118,9 @@ void trace_record_resync(struct str *octets);
 /* Only the head of a record that trace_record_take or a reader gave: cheap, for who copies records. */
 struct trace_head trace_record_head(struct str record);
 
+/* Makes a whole record say that it is of this role, whatever its writer said: `record` is writable memory. */
+void trace_record_claim(struct str record, unsigned role, unsigned role_index);
+
 /* ---- showing ---- */
 
 const char *trace_kind_name(unsigned kind); /* "unknown" when it is */
