@@ -4,9 +4,13 @@
 #include "config/network.h"
 #include "config/value.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* Stands in line_of for what the command line said. */
 enum { OVERRIDDEN = UINT_MAX };
@@ -99,6 +103,18 @@ static bool is_hostname(struct str name)
 	return label_has_begun;
 }
 
+/* useradd(8): what could be the name of an account of this machine; empty is no mistake. */
+static bool is_user_name(struct str name)
+{
+	for (size_t i = 0; i < name.len; i++) {
+		unsigned char c = (unsigned char)name.at[i];
+
+		if (!ascii_is_alpha(c) && !ascii_is_digit(c) && !strchr("_-.", c))
+			return false;
+	}
+	return name.len <= 32 && !str_starts(name, S("-"));
+}
+
 static void check_texts(const struct parsing *parsing)
 {
 	const struct config *c = parsing->config;
@@ -111,12 +127,17 @@ static void check_texts(const struct parsing *parsing)
 			 "dots: "
 			 "mail.example.org",
 			 STR_ARGS(str_first(c->hostname, 100)));
-	if ((c->certificate.len == 0) != (c->certificate_key.len == 0))
-		complain(
-			complaints,
-			*line_of(parsing, c->certificate.len ? "certificate" : "certificate_key"),
-			"certificate: certificate and certificate_key belong together; set both or "
-			"neither");
+	if (!is_user_name(c->user))
+		complain(complaints, *line_of(parsing, "user"),
+			 "user: '%.*s' is no user name; write one that `getent passwd` lists",
+			 STR_ARGS(str_first(c->user, 60)));
+	if ((c->certificate.len == 0) != (c->certificate_key.len == 0)) {
+		const char *one = c->certificate.len ? "certificate" : "certificate_key";
+
+		complain(complaints, *line_of(parsing, one),
+			 "%s: certificate and certificate_key belong together; set both or neither",
+			 one);
+	}
 	if (c->subaddress_separator.len > 1 ||
 	    (c->subaddress_separator.len == 1 &&
 	     !strchr("+-=_~#!$%&*/?^{|}", c->subaddress_separator.at[0])))
@@ -132,7 +153,7 @@ static void take_exempt(const struct parsing *parsing)
 {
 	struct config *c = parsing->config;
 	const struct network_source source = { &c->connections_exempt, "connections_exempt",
-					       *line_of(parsing, "connections_exempt") };
+					       *line_of(parsing, "connections_exempt"), S("") };
 	struct config_networks networks = networks_take(parsing->complaints, &source, 1);
 
 	c->exempt = NEW_ARRAY(&c->arena, struct network, networks.count + 1);
@@ -145,7 +166,7 @@ static void take_exempt(const struct parsing *parsing)
 static void fill(struct parsing *parsing, const struct str *overrides, size_t override_count)
 {
 	struct config *config = parsing->config;
-	struct network_source deny = { &config->networks_deny, "networks_deny", 0 };
+	struct network_source deny = { &config->networks_deny, "networks_deny", 0, S("") };
 
 	file_read(&config->arena, config->text, parsing->complaints, &parsing->raw);
 	take_values(parsing);
@@ -193,25 +214,60 @@ enum err config_parse(struct str text, struct str file, const struct str *overri
 	return OK;
 }
 
+static const char *what_to_do(int why)
+{
+	switch (why) {
+	case ENOENT:
+		return "; write one with glasspost init";
+	case EACCES:
+	case EPERM:
+		return "; it is another user's: run as that user, or let this one read it";
+	default:
+		return "";
+	}
+}
+
+/* Without waiting: a pipe or a device that bears the name would keep us for ever. */
+static enum err open_regular(const char *path, struct buf *complaints, FILE **out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat status;
+	enum err err;
+
+	if (fd < 0) {
+		int why = errno;
+
+		err = fault_errno("open %s", path);
+		buf_print(complaints, "%s: %s%s\n", path, fault_text(), what_to_do(why));
+		return err;
+	}
+	if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+		buf_print(complaints, "%s: %s\n", path,
+			  S_ISDIR(status.st_mode) ? "is a folder; name the file in it"
+						  : "is no file; write the configuration to one");
+		close(fd);
+		return fault(ERR_CONFIG, "%s is no file", path);
+	}
+	*out = fdopen(fd, "r");
+	must(*out);
+	return OK;
+}
+
 enum err config_read_file(const char *path, const struct str *overrides, size_t override_count,
 			  struct buf *complaints, struct config **out)
 {
 	OWNED(buf) struct buf text = BUF(LIMIT_config_file + 1);
-	FILE *file = fopen(path, "re");
-	enum err err;
+	FILE *file;
+	enum err err = open_regular(path, complaints, &file);
 
-	if (!file) {
-		err = fault_errno("open %s", path);
-		buf_print(complaints, "%s: %s; write one with glasspost init\n", path,
-			  fault_text());
+	if (err)
 		return err;
-	}
 	must(buf_reserve(&text, LIMIT_config_file + 1) == OK);
 	text.len = fread(text.at, 1, LIMIT_config_file + 1, file);
-	err = ferror(file) ? fault(ERR_IO, "read %s", path) : OK;
+	err = ferror(file) ? fault_errno("read %s", path) : OK;
 	fclose(file);
 	if (err) {
-		buf_print(complaints, "%s: cannot be read\n", path);
+		buf_print(complaints, "%s: %s; see whether its disk is well\n", path, fault_text());
 		return err;
 	}
 	return config_parse(buf_str(&text), str_of(path), overrides, override_count, complaints,

@@ -53,6 +53,42 @@ static struct raw_listener *listener_of(struct reader *reader, const char *title
 	return *end;
 }
 
+static void add_word(struct arena *arena, struct raw_value *raw, struct str text)
+{
+	struct raw_word *word = NEW(arena, struct raw_word);
+
+	word->text = text;
+	if (!raw->end)
+		raw->end = &raw->words;
+	*raw->end = word;
+	raw->end = &word->next;
+}
+
+/* The words of each list become its text, in one pass: a list may be as long as the file. */
+static void join_words(struct arena *arena, struct raw_value *values, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		OWNED(buf) struct buf text = BUF(4 * LIMIT_config_file);
+
+		if (!values[i].words || !values[i].words->next)
+			continue;
+		for (const struct raw_word *w = values[i].words; w; w = w->next) {
+			buf_add(&text, w->text);
+			if (w->next)
+				buf_add(&text, S(", "));
+		}
+		must(!text.failed);
+		values[i].text = str_dup(arena, buf_str(&text));
+	}
+}
+
+static void join_all_words(struct arena *arena, struct raw_file *file)
+{
+	join_words(arena, file->values, config_row_count);
+	for (struct raw_listener *l = file->listeners; l; l = l->next)
+		join_words(arena, l->values, listener_row_count);
+}
+
 static int value_is_read(cfg_t *cfg, cfg_opt_t *option, const char *value, void *result)
 {
 	struct reader *reader = reading;
@@ -73,10 +109,9 @@ static int value_is_read(cfg_t *cfg, cfg_opt_t *option, const char *value, void 
 		complain(reader->complaints, line,
 			 "%s: is set a second time (first in line %u); keep one of them", row->name,
 			 raw->line);
-	if (raw->line && row->type == OPTION_LIST)
-		raw->text = str_print(reader->arena, "%.*s, %s", STR_ARGS(raw->text), value);
-	else
-		raw->text = str_dup(reader->arena, str_of(value));
+	raw->text = str_dup(reader->arena, str_of(value));
+	if (row->type == OPTION_LIST)
+		add_word(reader->arena, raw, raw->text);
 	if (!raw->line)
 		raw->line = line;
 	return 0;
@@ -133,6 +168,12 @@ static void mistake_is_found(cfg_t *cfg, const char *format, va_list arguments)
 	if (is_line_of_unknown(reader, (unsigned)cfg->line))
 		return; /* what stands behind an unknown name is no second mistake */
 	vsnprintf(text, sizeof text, format, arguments);
+	if (strstr(text, SENTINEL)) {
+		complain(reader->complaints, (unsigned)cfg->line - 1,
+			 "syntax: the file ends in the middle of a value; close its braces and "
+			 "quotes");
+		return;
+	}
 	if (strcmp(format, "found duplicate title '%s'") == 0)
 		complain(reader->complaints, (unsigned)cfg->line,
 			 "listener: %s; give each listener a name of its own", text);
@@ -220,7 +261,16 @@ static char *skip_quoted(char *from)
 	return *from ? from + 1 : from;
 }
 
-static void blank_comments(char *text)
+static unsigned line_at(const char *start, const char *at)
+{
+	unsigned line = 1;
+
+	for (; start < at; start++)
+		line += *start == '\n';
+	return line;
+}
+
+static void blank_comments(char *text, struct complaints *complaints)
 {
 	const char *const start = text;
 
@@ -234,6 +284,10 @@ static void blank_comments(char *text)
 		} else if (text[0] == '/' && text[1] == '*') {
 			const char *end = strstr(text + 2, "*/");
 
+			if (!end)
+				complain(complaints, line_at(start, text),
+					 "syntax: a comment begins and does not end; write */ "
+					 "behind it");
 			text = blank_until(text, end ? end + 2 : NULL);
 		} else {
 			text++;
@@ -312,11 +366,12 @@ void file_read(struct arena *arena, struct str text, struct complaints *complain
 		return;
 	}
 	if (str_find(text, '\0') != STR_NONE) {
-		complain(complaints, 0, "file: holds a NUL octet; write it as plain text");
+		complain(complaints, line_at(text.at, text.at + str_find(text, '\0')),
+			 "file: holds a NUL octet; write it as plain text");
 		return;
 	}
 	whole = str_dup_c(arena, text);
-	blank_comments(whole);
+	blank_comments(whole, complaints);
 	without_comments = str_of(whole);
 	refuse_variables(without_comments, complaints);
 	if (complaints->count > 0)
@@ -327,6 +382,7 @@ void file_read(struct arena *arena, struct str text, struct complaints *complain
 		forget(&reader);
 		read_once(&reader, whole);
 	} while (reader.again);
+	join_all_words(arena, out);
 	find_listener_lines(out, without_comments);
 	if (reader.unclosed)
 		complain(complaints, reader.unclosed->line,

@@ -4,9 +4,15 @@
 #include "config/complaint.h"
 #include "config/table.h"
 
+struct raw_word {
+	struct raw_word *next;
+	struct str text;
+};
+
 struct raw_value {
-	unsigned line;   /* 0: not set */
-	struct str text; /* a list's words are joined by ", " */
+	unsigned line;                 /* 0: not set */
+	struct str text;               /* a list's words are joined by ", " */
+	struct raw_word *words, **end; /* of a list, while it is read */
 };
 
 struct raw_listener {

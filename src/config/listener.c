@@ -12,11 +12,17 @@ struct understanding {
 	const struct raw_listener *raw;
 };
 
-static unsigned line_of(const struct understanding *u, const char *option)
+static const struct raw_value *raw_of(const struct understanding *u, const char *option)
 {
 	const struct option_row *row =
 		option_find(listener_rows, listener_row_count, str_of(option));
-	unsigned line = u->raw->values[row - listener_rows].line;
+
+	return &u->raw->values[row - listener_rows];
+}
+
+static unsigned line_of(const struct understanding *u, const char *option)
+{
+	unsigned line = raw_of(u, option)->line;
 
 	return line ? line : u->raw->line;
 }
@@ -69,7 +75,7 @@ static void understand_modes(const struct understanding *u)
 	static const char *const auth[] = { "none", "offered", "required" };
 	struct config_listener *l = u->listener;
 
-	if (l->protocol.len == 0)
+	if (l->protocol.len == 0 && raw_of(u, "protocol")->text.len == 0)
 		complain_of(u, "protocol", "is missing; write one of: %s",
 			    option_choices("protocol"));
 	l->kind = (enum protocol)index_of(l->protocol, protocols, COUNT_OF(protocols));
@@ -117,8 +123,9 @@ static void understand_networks(const struct understanding *u)
 	struct config_listener *l = u->listener;
 	const struct config_networks *general = &reading->general_deny;
 	const struct network_source deny = { &l->networks_deny, "networks_deny",
-					     line_of(u, "networks_deny") };
-	const struct network_source proxies = { &l->proxies, "proxies", line_of(u, "proxies") };
+					     line_of(u, "networks_deny"), l->name };
+	const struct network_source proxies = { &l->proxies, "proxies", line_of(u, "proxies"),
+						l->name };
 	struct config_networks own = networks_take(reading->complaints, &deny, 1);
 
 	l->proxy_networks = networks_take(reading->complaints, &proxies, 1);
@@ -153,6 +160,34 @@ static void check_auth(const struct understanding *u)
 			    "neither");
 }
 
+static bool is_one_of(struct str word, const char *const *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (str_is_nocase(word, str_of(words[i])))
+			return true;
+	return false;
+}
+
+/* Of all protocols together, so that one list serves several listeners. */
+static void check_without(const struct understanding *u)
+{
+	static const char *const known[] = {
+		"SIZE",       "PIPELINING",    "8BITMIME", "SMTPUTF8", "CHUNKING",
+		"BINARYMIME", "LIMITS",        "VRFY",     "HELP",     "ENHANCEDSTATUSCODES",
+		"STARTTLS",   "AUTH",          "STLS",     "TOP",      "UIDL",
+		"USER",       "APOP",          "CAPA",     "UTF8",     "LANG",
+		"RESP-CODES", "AUTH-RESP-CODE"
+	};
+	const struct config_list *list = &u->listener->without;
+
+	for (size_t i = 0; i < list->count; i++)
+		if (!is_one_of(list->at[i], known, COUNT_OF(known)))
+			complain_of(u, "without",
+				    "'%.*s' is no extension that we have; write names that EHLO or "
+				    "CAPA list: SIZE, CHUNKING",
+				    STR_ARGS(str_first(list->at[i], 40)));
+}
+
 static void check_mechanisms(const struct understanding *u)
 {
 	static const char *const known[] = { "PLAIN",
@@ -165,11 +200,7 @@ static void check_mechanisms(const struct understanding *u)
 	const struct config_list *list = &u->listener->mechanisms;
 
 	for (size_t i = 0; i < list->count; i++) {
-		bool found = false;
-
-		for (size_t j = 0; j < COUNT_OF(known); j++)
-			found = found || str_is_nocase(list->at[i], str_of(known[j]));
-		if (!found)
+		if (!is_one_of(list->at[i], known, COUNT_OF(known)))
 			complain_of(u, "mechanisms",
 				    "'%.*s' is none that we speak; choose from PLAIN, LOGIN, "
 				    "SCRAM-SHA-1, SCRAM-SHA-256, their -PLUS, and CRAM-MD5",
@@ -294,6 +325,7 @@ static void take_one(const struct listener_reading *reading, const struct raw_li
 	check_name(&u);
 	check_auth(&u);
 	check_mechanisms(&u);
+	check_without(&u);
 	check_addresses(&u);
 	check_clashes(&u);
 }

@@ -10,9 +10,10 @@ static bool take_one(struct complaints *complaints, const struct network_source 
 	if (network_parse(str_trim(str_from(word, allow)), &out->network))
 		return true;
 	complain(complaints, source->line,
-		 "%s: '%.*s' is no network; write one address, or a network with its host bits 0: "
-		 "192.0.2.0/24",
-		 source->name, STR_ARGS(str_first(word, 100)));
+		 "%s%.*s%s%s: '%.*s' is no network; write one address, or a network with its host "
+		 "bits 0: 192.0.2.0/24",
+		 source->listener.len ? "listener " : "", STR_ARGS(source->listener),
+		 source->listener.len ? ": " : "", source->name, STR_ARGS(str_first(word, 100)));
 	return false;
 }
 

@@ -8,6 +8,7 @@ struct network_source {
 	const struct config_list *list;
 	const char *name; /* of the option, for complaints */
 	unsigned line;
+	struct str listener; /* whose option it is; empty: a general one */
 };
 
 /* All sources in their order; entries that are no network are complained of and left out. */

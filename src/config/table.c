@@ -72,29 +72,39 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* Letters to change, add or drop to make one word of the other (Levenshtein). */
+static bool same_letter(struct str a, size_t i, struct str b, size_t j)
+{
+	return ascii_lower((unsigned char)a.at[i]) == ascii_lower((unsigned char)b.at[j]);
+}
+
+/*
+ * Letters to change, add or drop, and neighbours to swap, to make one word of the other (Levenshtein,
+ * with Damerau's swaps).
+ */
 static unsigned distance(struct str a, struct str b)
 {
-	unsigned row[NAME_MAX_COMPARED + 1];
+	unsigned rows[3][NAME_MAX_COMPARED + 1];
 
 	a = str_first(a, NAME_MAX_COMPARED);
 	b = str_first(b, NAME_MAX_COMPARED);
 	for (unsigned j = 0; j <= b.len; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (unsigned i = 1; i <= a.len; i++) {
-		unsigned diagonal = row[0];
+		unsigned *row = rows[i % 3];
+		const unsigned *last = rows[(i + 2) % 3];
+		const unsigned *older = rows[(i + 1) % 3];
 
 		row[0] = i;
 		for (unsigned j = 1; j <= b.len; j++) {
-			unsigned above = row[j];
-			bool same = ascii_lower((unsigned char)a.at[i - 1]) ==
-				    ascii_lower((unsigned char)b.at[j - 1]);
+			bool same = same_letter(a, i - 1, b, j - 1);
 
-			row[j] = least(diagonal + !same, least(above, row[j - 1]) + 1);
-			diagonal = above;
+			row[j] = least(last[j - 1] + !same, least(last[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && same_letter(a, i - 1, b, j - 2) &&
+			    same_letter(a, i - 2, b, j - 1))
+				row[j] = least(row[j], older[j - 2] + 1);
 		}
 	}
-	return row[b.len];
+	return rows[a.len % 3][b.len];
 }
 
 const char *option_nearest(const struct option_row *rows, size_t count, struct str name)
