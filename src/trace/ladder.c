@@ -172,9 +172,9 @@ static void say_octets(struct words *words, const char *label, uint64_t octets)
 	else if (octets < MIB)
 		buf_print(&words->text, "%s%.1f KiB", label, (double)octets / 1024);
 	else if (octets < GIB)
-		buf_print(&words->text, "%s%.1f MiB", label, (double)octets / MIB);
+		buf_print(&words->text, "%s%.1f MiB", label, (double)octets / (double)MIB);
 	else
-		buf_print(&words->text, "%s%.1f GiB", label, (double)octets / GIB);
+		buf_print(&words->text, "%s%.1f GiB", label, (double)octets / (double)GIB);
 }
 
 static void say_count(struct words *words, const char *label, uint64_t count, const char *of_what)
