@@ -21,7 +21,7 @@ void aged_done(struct aged *aged)
 void aged_add(struct aged *aged, struct aged_item *item, uint64_t key)
 {
 	if (aged->table.count >= aged->max)
-		aged_forget(aged, CONTAINER_OF(aged->ages.next, struct aged_item, age));
+		aged_forget(aged, aged_oldest(aged));
 	table_add(&aged->table, &item->item, key);
 	list_add_last(&aged->ages, &item->age);
 }
@@ -34,6 +34,12 @@ struct aged_item *aged_find(const struct aged *aged, uint64_t key)
 struct aged_item *aged_find_next(const struct aged_item *item)
 {
 	return (struct aged_item *)table_find_next(&item->item);
+}
+
+struct aged_item *aged_oldest(const struct aged *aged)
+{
+	return list_is_empty(&aged->ages) ? NULL
+					  : CONTAINER_OF(aged->ages.next, struct aged_item, age);
 }
 
 void aged_touch(struct aged *aged, struct aged_item *item)

@@ -25,6 +25,8 @@ void aged_add(struct aged *aged, struct aged_item *item, uint64_t key);
 /* The first item of the key, or NULL; finding is no use. */
 struct aged_item *aged_find(const struct aged *aged, uint64_t key);
 struct aged_item *aged_find_next(const struct aged_item *item);
+/* The longest unused; NULL when there is none. */
+struct aged_item *aged_oldest(const struct aged *aged);
 /* It was used: it is the newest again. */
 void aged_touch(struct aged *aged, struct aged_item *item);
 void aged_forget(struct aged *aged, struct aged_item *item);

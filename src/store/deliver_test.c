@@ -447,9 +447,79 @@ static void a_mailbox_made_again_never_has_the_validity_of_an_earlier_one(void *
 	fixture_run(&(struct fixture){ .body = made_again });
 }
 
+/* ---- what RCPT costs ---- */
+
+static uint64_t ask_for(struct fixture *f, const char *address) WAITS
+{
+	struct arena arena = { 0 };
+	struct answer_recipient answer = { 0 };
+	struct ask_recipient ask = { .address = str_of(address) };
+
+	CHECK(store_recipient(f->store, &ask, &arena, &answer) == OK);
+	arena_drop(&arena);
+	return answer.verdict;
+}
+
+struct expanding {
+	struct arena arena;
+	struct resolve_policy policy;
+};
+
+static enum err expand(struct db *db, void *arg)
+{
+	struct expanding *expanding = arg;
+	struct resolution resolution;
+
+	return resolve_address(db, &expanding->arena, &expanding->policy, S("list@example.org"),
+			       &resolution);
+}
+
+static void ask_for_lists(struct fixture *f) WAITS
+{
+	enum { TIMES = 100 };
+	struct expanding expanding = { .policy.separator = S("+") };
+	char address[60];
+	moment since;
+	int64_t expanded_us, alone_us, folders_us;
+
+	for (int i = 0; i < 400; i++) {
+		snprintf(address, sizeof(address), "member%d@example.org", i);
+		add_account(f, address, NULL, 1000000);
+		add_alias(f, "list@example.org", address);
+	}
+	add_alias(f, "list+own@example.org", "nobody@example.org");
+	CHECK(ask_for(f, "list@example.org") == RECIPIENT_LOCAL);
+	since = now();
+	for (int i = 0; i < TIMES; i++)
+		CHECK(store_read(f->store, expand, &expanding) == OK);
+	expanded_us = now() - since;
+	since = now();
+	for (int i = 0; i < TIMES; i++)
+		CHECK(ask_for(f, "list@example.org") == RECIPIENT_LOCAL);
+	alone_us = now() - since; /* from memory, however many have a quota */
+	since = now();
+	for (int i = 0; i < TIMES; i++) {
+		snprintf(address, sizeof(address), "list+%d@example.org", i);
+		CHECK(ask_for(f, address) == RECIPIENT_LOCAL);
+	}
+	folders_us = now() - since;
+	CHECK(3 * alone_us < expanded_us && 3 * folders_us < expanded_us);
+	CHECK(ask_for(f, "list+own@example.org") == RECIPIENT_UNKNOWN);
+	CHECK(ask_for(f, "nolist+1@example.org") == RECIPIENT_UNKNOWN);
+	CHECK(ask_for(f, "member1+x@example.org") == RECIPIENT_LOCAL);
+	arena_drop(&expanding.arena);
+}
+
+static void a_list_is_expanded_once_whatever_is_added_to_its_name(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = ask_for_lists });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_list_is_expanded_once_whatever_is_added_to_its_name),
 		cmocka_unit_test(a_message_comes_back_as_it_was_behind_its_return_path),
 		cmocka_unit_test(the_same_in_the_simulated_world),
 		cmocka_unit_test(who_gets_what_is_decided_by_accounts_aliases_and_subaddresses),

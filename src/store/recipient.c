@@ -3,14 +3,15 @@
  * "Is this recipient ours?", some thousands of times a second: what was found is remembered until the
  * directory changes, and how full an account is for a few seconds and every delivery in between.
  */
+#include "store/aged.h"
 #include "store/state.h"
 
 #include <stdlib.h>
 
-enum { KNOWN_MAX = 20000, KNOWN_US = 10 * 1000000, TARGETS_KEPT = 16 };
+enum { KNOWN_MAX = 20000, KNOWN_US = 10 * 1000000, TARGETS_MAX = 100000 };
 
 struct known {
-	struct table_item item;
+	struct aged_item item;
 	uint64_t generation;
 	enum recipient_verdict verdict;
 	struct str why;     /* a literal */
@@ -20,46 +21,35 @@ struct known {
 	struct {
 		uint64_t account;
 		uint64_t quota;
-	} targets[TARGETS_KEPT]; /* those with a quota */
+	} targets[]; /* those with a quota */
 };
 
 struct usage {
-	struct table_item item; /* by account */
+	struct aged_item item; /* by account */
 	moment at;
 	uint64_t octets;
 };
 
 struct lookups {
-	struct table known;
-	struct table usage;
+	struct aged known;
+	struct aged usage;
+	size_t targets; /* of all known */
 };
-
-static void forget_all(struct table *table)
-{
-	struct table_item *item;
-
-	while ((item = table_any(table))) {
-		table_remove(table, item);
-		free(item); /* the item is the first member of what it belongs to */
-	}
-	table_drop(table);
-}
-
-_Static_assert(offsetof(struct known, item) == 0 && offsetof(struct usage, item) == 0,
-	       "forget_all frees items");
 
 void lookups_init(struct store *store)
 {
 	store->lookups = calloc(1, sizeof(*store->lookups));
 	must(store->lookups);
+	aged_init(&store->lookups->known, KNOWN_MAX);
+	aged_init(&store->lookups->usage, TARGETS_MAX);
 }
 
 void lookups_drop(struct store *store)
 {
 	if (!store->lookups)
 		return;
-	forget_all(&store->lookups->known);
-	forget_all(&store->lookups->usage);
+	aged_done(&store->lookups->known);
+	aged_done(&store->lookups->usage);
 	free(store->lookups);
 	store->lookups = NULL;
 }
@@ -68,7 +58,7 @@ void lookups_drop(struct store *store)
 
 static struct usage *find_usage(struct store *store, uint64_t account)
 {
-	struct table_item *item = table_find(&store->lookups->usage, account);
+	struct aged_item *item = aged_find(&store->lookups->usage, account);
 
 	return item ? CONTAINER_OF(item, struct usage, item) : NULL;
 }
@@ -90,11 +80,9 @@ static void set_usage(struct store *store, uint64_t account, uint64_t octets)
 	struct usage *usage = find_usage(store, account);
 
 	if (!usage) {
-		if (store->lookups->usage.count >= KNOWN_MAX)
-			forget_all(&store->lookups->usage);
 		usage = calloc(1, sizeof(*usage));
 		must(usage);
-		table_add(&store->lookups->usage, &usage->item, account);
+		aged_add(&store->lookups->usage, &usage->item, account);
 	}
 	usage->octets = octets;
 	usage->at = now();
@@ -125,9 +113,9 @@ static bool is_full(struct store *store, const struct known *known, uint64_t siz
 
 static struct known *find_known(struct store *store, const struct ask_recipient *ask)
 {
-	struct table_item *item = table_find(&store->lookups->known, str_hash(ask->address));
+	struct aged_item *item = aged_find(&store->lookups->known, str_hash(ask->address));
 
-	for (; item; item = table_find_next(item)) {
+	for (; item; item = aged_find_next(item)) {
 		struct known *known = CONTAINER_OF(item, struct known, item);
 
 		if (str_is(known->address, ask->address) && known->create == (ask->create != 0))
@@ -138,8 +126,18 @@ static struct known *find_known(struct store *store, const struct ask_recipient 
 
 static void forget_known(struct store *store, struct known *known)
 {
-	table_remove(&store->lookups->known, &known->item);
-	free(known);
+	store->lookups->targets -= known->count;
+	aged_forget(&store->lookups->known, &known->item);
+}
+
+/* What was asked for longest ago goes, by the number of those known or of the targets they lead to. */
+static void make_room(struct store *store, size_t targets)
+{
+	struct lookups *lookups = store->lookups;
+
+	while (lookups->known.table.count && (lookups->known.table.count >= KNOWN_MAX ||
+					      lookups->targets + targets > TARGETS_MAX))
+		forget_known(store, CONTAINER_OF(aged_oldest(&lookups->known), struct known, item));
 }
 
 struct looking {
@@ -181,20 +179,16 @@ static void remember(struct store *store, const struct looking *looking, uint64_
 	const struct resolution *r = &looking->resolution;
 	struct str address = looking->ask->address;
 	struct known *known = find_known(store, looking->ask);
+	char *text;
 
 	if (known)
 		forget_known(store, known);
-	if (store->lookups->known.count >= KNOWN_MAX)
-		forget_all(&store->lookups->known);
-	known = calloc(1, sizeof(*known) + address.len);
+	make_room(store, r->count);
+	known = calloc(1, sizeof(*known) + r->count * sizeof(known->targets[0]) + address.len);
 	must(known);
 	for (size_t i = 0; i < r->count; i++) {
 		if (!r->targets[i].quota || !r->targets[i].account)
 			continue;
-		if (known->count == TARGETS_KEPT) { /* too many to watch: looked up each time */
-			free(known);
-			return;
-		}
 		known->targets[known->count].account = r->targets[i].account;
 		known->targets[known->count++].quota = r->targets[i].quota;
 		set_usage(store, r->targets[i].account, looking->octets[i]);
@@ -203,9 +197,11 @@ static void remember(struct store *store, const struct looking *looking, uint64_
 	known->verdict = r->verdict;
 	known->why = r->why;
 	known->create = looking->ask->create != 0;
-	memcpy(known + 1, address.at, address.len);
-	known->address = (struct str){ (char *)(known + 1), address.len };
-	table_add(&store->lookups->known, &known->item, str_hash(address));
+	text = (char *)&known->targets[r->count];
+	memcpy(text, address.at, address.len);
+	known->address = (struct str){ text, address.len };
+	store->lookups->targets += known->count;
+	aged_add(&store->lookups->known, &known->item, str_hash(address));
 }
 
 static bool answer_from_memory(struct store *store, const struct ask_recipient *ask,
@@ -222,20 +218,33 @@ static bool answer_from_memory(struct store *store, const struct ask_recipient *
 	return true;
 }
 
-enum err store_recipient(struct store *store, const struct ask_recipient *ask, struct arena *arena,
-			 struct answer_recipient *answer) WAITS
+/* ---- list+anything is the list ---- */
+
+struct shortening {
+	struct arena arena;
+	struct resolve_policy policy;
+	struct str address;
+	struct str base; /* empty: the address means what it says */
+};
+
+static enum err shorten(struct db *db, void *arg)
+{
+	struct shortening *shortening = arg;
+
+	return resolve_list(db, &shortening->arena, &shortening->policy, shortening->address,
+			    &shortening->base);
+}
+
+static enum err look_up(struct store *store, const struct ask_recipient *ask,
+			struct answer_recipient *answer) WAITS
 {
 	struct looking looking = { .ask = ask };
 	struct config *config;
 	uint64_t generation = store->directory_generation;
 	enum err err;
 
-	(void)arena;
-	if (!ask->address.len || answer_from_memory(store, ask, answer)) {
-		if (!ask->address.len)
-			answer->verdict = RECIPIENT_UNKNOWN;
+	if (answer_from_memory(store, ask, answer))
 		return OK;
-	}
 	config = config_ref(store->config); /* its texts are read by the worker */
 	store_policy(store, ask->create, &looking.policy);
 	err = store_read(store, look, &looking);
@@ -246,4 +255,44 @@ enum err store_recipient(struct store *store, const struct ask_recipient *ask, s
 	arena_drop(&looking.arena);
 	config_unref(&config);
 	return err;
+}
+
+/*
+ * With a separator in it an address may be one of very many that mean the same alias: that is then
+ * expanded once, and not for each of them.
+ */
+static enum err look_up_list(struct store *store, const struct ask_recipient *ask,
+			     struct answer_recipient *answer) WAITS
+{
+	struct shortening shortening = { .address = ask->address };
+	struct config *config = config_ref(store->config);
+	struct ask_recipient of_list = *ask;
+	enum err err;
+
+	store_policy(store, ask->create, &shortening.policy);
+	err = store_read(store, shorten, &shortening);
+	if (shortening.base.len)
+		of_list.address = shortening.base;
+	if (!err)
+		err = look_up(store, &of_list, answer);
+	arena_drop(&shortening.arena);
+	config_unref(&config);
+	return err;
+}
+
+enum err store_recipient(struct store *store, const struct ask_recipient *ask, struct arena *arena,
+			 struct answer_recipient *answer) WAITS
+{
+	struct str separator = store->config->subaddress_separator;
+
+	(void)arena;
+	if (!ask->address.len) {
+		answer->verdict = RECIPIENT_UNKNOWN;
+		return OK;
+	}
+	if (answer_from_memory(store, ask, answer))
+		return OK;
+	if (separator.len && str_find_str(address_local(ask->address), separator) != STR_NONE)
+		return look_up_list(store, ask, answer);
+	return look_up(store, ask, answer);
 }

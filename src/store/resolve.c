@@ -178,19 +178,52 @@ static enum err try_name(struct resolving *r, size_t at, struct str key, struct 
 	return err;
 }
 
-static enum err try_subaddress(struct resolving *r, size_t at, bool *done)
+/* user+folder@domain: the address without its folder; false: there is none in it. */
+static bool split_subaddress(struct arena *arena, struct str separator, struct str key,
+			     struct str *base, struct str *folder)
 {
-	struct str key = r->steps[at].key;
 	struct str local = address_local(key);
-	struct str separator = r->policy->separator;
 	size_t split = separator.len ? str_find_str(local, separator) : STR_NONE;
-	struct str base;
 
 	if (split == STR_NONE || split == 0 || local.at[0] == '"')
+		return false;
+	*base = str_print(arena, "%.*s@%.*s", (int)split, local.at, STR_ARGS(address_domain(key)));
+	*folder = str_from(local, split + separator.len);
+	return true;
+}
+
+static enum err try_subaddress(struct resolving *r, size_t at, bool *done)
+{
+	struct str base;
+	struct str folder;
+
+	if (!split_subaddress(r->arena, r->policy->separator, r->steps[at].key, &base, &folder))
 		return OK;
-	base = str_print(r->arena, "%.*s@%.*s", (int)split, local.at,
-			 STR_ARGS(address_domain(key)));
-	return try_name(r, at, base, str_from(local, split + separator.len), done);
+	return try_name(r, at, base, folder, done);
+}
+
+enum err resolve_list(struct db *db, struct arena *arena, const struct resolve_policy *policy,
+		      struct str address, struct str *base)
+{
+	struct str key = address_key(arena, address);
+	struct account account;
+	struct str shorter;
+	struct str folder;
+	int64_t rows = 0;
+	bool found = false;
+	enum err err;
+
+	if (!split_subaddress(arena, policy->separator, key, &shorter, &folder))
+		return OK;
+	err = db_number_values(db, Q_alias_has, DB_VALUES(db_str(key)), &rows);
+	if (!err && !rows)
+		err = account_find(db, arena, key, &account, &found);
+	if (err || rows || found)
+		return err;
+	err = db_number_values(db, Q_alias_has, DB_VALUES(db_str(shorter)), &rows);
+	if (!err && rows)
+		*base = shorter;
+	return err;
 }
 
 /* rfc5321 4.5.1: postmaster is always somebody. */

@@ -44,3 +44,10 @@ struct resolution {
 [[nodiscard]] enum err resolve_address(struct db *db, struct arena *arena,
 				       const struct resolve_policy *policy, struct str address,
 				       struct resolution *out);
+/*
+ * *base: "list@domain" where the address is "list+anything@domain", has no row of its own, and list is an
+ * alias: then both resolve alike. Else untouched. Costs three look-ups, however large the alias is.
+ */
+[[nodiscard]] enum err resolve_list(struct db *db, struct arena *arena,
+				    const struct resolve_policy *policy, struct str address,
+				    struct str *base);
