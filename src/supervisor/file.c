@@ -19,14 +19,11 @@ char *file_path(const char *folder, struct str name)
 	return path;
 }
 
-enum err file_read_whole(const char *path, struct buf *out)
+static enum err read_to_end(int fd, const char *path, struct buf *out)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	ssize_t got = 0;
 	enum err err = OK;
 
-	if (fd < 0)
-		return fault_errno("open %s", path);
 	buf_reset(out);
 	do {
 		err = buf_reserve(out, out->max - out->len);
@@ -40,6 +37,49 @@ enum err file_read_whole(const char *path, struct buf *out)
 		err = fault_errno("read %s", path);
 	else if (!err && out->len == out->max)
 		err = fault(ERR_LIMIT, "%s: is larger than %zu octets", path, out->max);
+	return err;
+}
+
+enum err file_read_whole(const char *path, struct buf *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	enum err err;
+
+	if (fd < 0)
+		return fault_errno("open %s", path);
+	err = read_to_end(fd, path, out);
+	close(fd);
+	return err;
+}
+
+/* Of what was opened, not of the name: in a folder of somebody else a name is somebody else's word. */
+static enum err check_own(int fd, const char *path)
+{
+	struct stat status;
+
+	if (fstat(fd, &status) != 0)
+		return fault_errno("look at %s", path);
+	if (!S_ISREG(status.st_mode))
+		return fault(ERR_UNSUPPORTED, "%s: is no file", path);
+	if (geteuid() != 0 || (status.st_uid == 0 && !(status.st_mode & (S_IWGRP | S_IWOTH))))
+		return OK;
+	return fault(
+		ERR_CONFIG,
+		"%s: root would obey it, and %s may write it; start the server as that user, or: "
+		"chown root %s && chmod go-w %s",
+		path, status.st_uid ? "another user" : "its group or everybody", path, path);
+}
+
+enum err file_read_own(const char *path, struct buf *out)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	enum err err;
+
+	if (fd < 0)
+		return fault_errno("open %s", path);
+	err = check_own(fd, path);
+	if (!err)
+		err = read_to_end(fd, path, out);
 	close(fd);
 	return err;
 }

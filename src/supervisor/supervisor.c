@@ -19,6 +19,30 @@ enum { GRACE_MS = 10000 };
 
 /* ---- reload ---- */
 
+/* As root only what root alone can have written: it names the user, the certificate, the sockets. */
+static enum err read_as_root(struct server *server, struct buf *complaints, struct config **out)
+{
+	const struct supervisor_options *o = server->options;
+	OWNED(buf) struct buf text = BUF(LIMIT_config_file + 1);
+	struct config *unsure = NULL;
+	enum err err = file_read_own(server->config_path, &text);
+
+	if (!err)
+		return config_parse(buf_str(&text), str_of(server->config_path), o->overrides,
+				    o->override_count, complaints, out);
+	/* Whatever else keeps it from being read, the common way says what to do about it. */
+	if (err != ERR_CONFIG)
+		err = config_read_file(server->config_path, o->overrides, o->override_count,
+				       complaints, &unsure);
+	if (unsure)
+		config_unref(&unsure);
+	if (!err)
+		err = fault(ERR_CONFIG, "%s: changed while it was read", server->config_path);
+	if (!complaints->len)
+		buf_print(complaints, "%s\n", fault_text());
+	return err;
+}
+
 static enum err read_config(struct server *server, struct buf *complaints, struct config **out)
 {
 	const struct supervisor_options *o = server->options;
@@ -26,6 +50,8 @@ static enum err read_config(struct server *server, struct buf *complaints, struc
 	if (o->config_text.len > 0)
 		return config_parse(o->config_text, str_of(server->config_path), o->overrides,
 				    o->override_count, complaints, out);
+	if (geteuid() == 0)
+		return read_as_root(server, complaints, out);
 	return config_read_file(server->config_path, o->overrides, o->override_count, complaints,
 				out);
 }

@@ -449,6 +449,31 @@ static void a_link_in_the_data_directory_leads_nobody_astray(void **state)
 	config_unref(&config);
 }
 
+static void root_obeys_no_file_that_another_user_may_write(void **state)
+{
+	OWNED(buf) struct buf text = BUF(1000);
+	char path[120];
+
+	(void)state;
+	if (geteuid() != 0) {
+		print_message("skipped: only root can give a file away\n");
+		skip();
+	}
+	snprintf(path, sizeof path, "%s/glasspost.conf", folder);
+	assert_int_equal(file_write_whole(path, S("user = root\n"), 0644), OK);
+	assert_int_equal(file_read_own(path, &text), OK);
+	assert_true(str_is(buf_str(&text), S("user = root\n")));
+	assert_int_equal(chmod(path, 0664), 0);
+	assert_int_equal(file_read_own(path, &text), ERR_CONFIG);
+	assert_int_equal(chmod(path, 0644), 0);
+	assert_int_equal(chown(path, 65534, 0), 0);
+	assert_int_equal(file_read_own(path, &text), ERR_CONFIG);
+	assert_non_null(strstr(fault_text(), "chown root"));
+	assert_int_equal(file_read_own(folder, &text), ERR_UNSUPPORTED);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(file_read_own(path, &text), ERR_NOT_FOUND);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -466,6 +491,7 @@ int main(void)
 		IN_FOLDER(a_file_is_written_whole_or_not_at_all),
 		IN_FOLDER(the_data_directory_is_made_with_its_parts),
 		IN_FOLDER(a_link_in_the_data_directory_leads_nobody_astray),
+		IN_FOLDER(root_obeys_no_file_that_another_user_may_write),
 		IN_FOLDER(only_a_dead_socket_makes_room_for_ours),
 	};
 
