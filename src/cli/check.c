@@ -38,21 +38,36 @@ static void print_config(const struct config *config)
 
 /* ---- the sandboxes ---- */
 
+static const char *lacking(const struct sandbox_report *report)
+{
+	const char *found = strstr(report->text, "lacking: ");
+
+	return found ? found + strlen("lacking: ") : "nothing";
+}
+
 static int try_role(const struct invocation *invocation, const struct config *config,
 		    const char *role, json_t *rows)
 {
 	struct sandbox_trial trials[SANDBOX_TRIALS_MAX];
+	struct sandbox_report report;
 	struct arena arena = { 0 };
 	bool has_folder = strcmp(role, "store") == 0;
 	struct str store = str_print(&arena, "%s/store", invocation->folder);
+	struct str store_key = str_print(&arena, "%s/store/store.key", invocation->folder);
+	struct str tls_key =
+		config->certificate_key.len
+			? config->certificate_key
+			: str_print(&arena, "%s/tls/self-signed.key", invocation->folder);
 	size_t count = 0;
 	int status = EX_OK;
 	enum err err = sandbox_try(
 		&(struct sandbox_request){ .role = role,
 					   .folder = has_folder ? str_dup_c(&arena, store) : NULL,
 					   .user = str_dup_c(&arena, config->user),
-					   .required = str_is(config->sandbox, S("required")) },
-		trials, &count);
+					   .required = str_is(config->sandbox, S("required")),
+					   .tls_key = str_dup_c(&arena, tls_key),
+					   .store_key = str_dup_c(&arena, store_key) },
+		trials, &count, &report);
 
 	if (err) {
 		fprintf(stderr, "glasspost: sandbox of %s: %s\n", role, fault_text());
@@ -67,6 +82,11 @@ static int try_role(const struct invocation *invocation, const struct config *co
 						      "verdict", good ? "as it must be" : "WRONG"));
 		status = good ? status : 1;
 	}
+	if (!err)
+		json_array_append_new(rows,
+				      json_pack("{s:s, s:s, s:s, s:s}", "role", role, "trial",
+						"(what the kernel lacks)", "result",
+						lacking(&report), "verdict", "as it must be"));
 	arena_drop(&arena);
 	return status;
 }

@@ -18,6 +18,9 @@ struct sandbox_request {
 	const char *folder; /* the data directory, for rows that may touch it; else NULL */
 	const char *user;   /* to become, when root; NULL or "": stay */
 	bool required;      /* fail where the kernel lacks a part */
+	/* For sandbox_try: secrets that it tries to read. NULL, or not there: not tried. */
+	const char *tls_key;
+	const char *store_key;
 };
 
 /* What was applied: "landlock abi 7 (files tcp scope), seccomp 41 calls, user glasspost; lacking: ..." */
@@ -42,9 +45,13 @@ struct sandbox_trial {
 	bool denied;
 	bool expected; /* the row says it must be denied */
 };
-enum { SANDBOX_TRIALS_MAX = 16 };
-/* Runs in a child of its own: fork, enter, try everything. Gives the number of trials. */
+enum { SANDBOX_TRIALS_MAX = 20 };
+/*
+ * Each trial in a child of its own: fork, enter, try. Beside it lives another process in the same
+ * sandbox, whose memory and life some trials are after. Gives the number of trials, and what that
+ * process was told of its sandbox.
+ */
 [[nodiscard]] enum err sandbox_try(const struct sandbox_request *request, struct sandbox_trial *out,
-				   size_t *count);
+				   size_t *count, struct sandbox_report *report);
 /* docs/sandbox.md's table. */
 enum err sandbox_table_markdown(struct buf *out);
