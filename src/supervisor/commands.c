@@ -100,15 +100,16 @@ static enum err run_reload(struct control_call *call) WAITS
 	struct server *server = call->context;
 	OWNED(buf) struct buf complaints = BUF(32768);
 	enum err err = server_reload(server, &complaints);
+	const char *outcome = server->outcome; /* another reload may follow */
 
 	if (!err)
 		return OK;
 	if (complaints.len == 0)
-		return control_fail(call, NULL, "the old configuration stays: %s", fault_text());
+		return control_fail(call, NULL, "%s: %s", outcome, fault_text());
 	err = give_complaints(call, buf_str(&complaints));
 	if (err)
 		return err;
-	return control_fail(call, "repair it and reload again", "the old configuration stays");
+	return control_fail(call, "repair it and reload again", "%s", outcome);
 }
 
 static enum err run_stop(struct control_call *call) WAITS

@@ -154,6 +154,7 @@ enum err crew_start(struct crew *crew, struct config *config) WAITS
 static enum err push(struct crew *crew, struct buf *complaints) WAITS
 {
 	enum err first = OK;
+	size_t taken = 0;
 
 	for (size_t i = 0; i < crew->count; i++) {
 		struct member *member = &crew->members[i];
@@ -163,11 +164,16 @@ static enum err push(struct crew *crew, struct buf *complaints) WAITS
 			err = hand_certificate(member);
 		/* Who dies meanwhile begins with it. */
 		if (err && err != ERR_GONE) {
-			buf_print(complaints, "%s %u: %s\n", role_kind_name(member->kind),
-				  member->index, fault_text());
+			buf_print(complaints, "%s %u: did not take it and goes on as before: %s\n",
+				  role_kind_name(member->kind), member->index, fault_text());
 			first = first ? first : err;
+		} else if (!err && member->up) {
+			taken++;
 		}
 	}
+	if (first)
+		buf_print(complaints, "%zu of %zu processes work by the new configuration\n", taken,
+			  crew->count);
 	return first;
 }
 
@@ -185,7 +191,9 @@ static enum err listen_to_new(struct crew *crew, size_t first_new, struct buf *c
 			if (err == ERR_GONE)
 				err = OK;
 			if (err)
-				buf_print(complaints, "%s\n", fault_text());
+				buf_print(complaints, "%s %u: does not listen for %s: %s\n",
+					  role_kind_name(member->kind), member->index,
+					  crew->openings[i]->listener, fault_text());
 			first = first ? first : err;
 		}
 	}
@@ -256,6 +264,7 @@ static enum err take_over(struct crew *crew, struct config *fresh, struct buf *c
 	struct certificate certificate = CERTIFICATE_EMPTY;
 	struct config *old = crew->config;
 	size_t first_new = crew->opening_count;
+	enum err listened;
 	enum err err = check_classes(old, fresh, complaints);
 
 	/* All that can fail comes first; then the old configuration is let go. */
@@ -278,9 +287,11 @@ static enum err take_over(struct crew *crew, struct config *fresh, struct buf *c
 	}
 	tell_what_waits(old, fresh);
 	crew->config = fresh;
+	crew->taken_over++;
+	/* Each does what it can: one that fails does not keep the others from what they were given. */
 	err = push(crew, complaints);
-	if (!err)
-		err = listen_to_new(crew, first_new, complaints);
+	listened = listen_to_new(crew, first_new, complaints);
+	err = err ? err : listened;
 	crew_close_listeners(crew, crew->config);
 	config_unref(&old);
 	return err;

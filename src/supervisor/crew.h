@@ -64,6 +64,7 @@ struct crew {
 	/* A start hands over a configuration step by step; a reload must not come in between. */
 	unsigned starting;
 	bool reloading;
+	uint64_t taken_over; /* configurations, by reloads */
 	struct waitq calm;
 	bool stopping;
 	bool ready;
@@ -71,7 +72,10 @@ struct crew {
 
 /* Starts everybody; on failure everything is taken down again. Owns the config from now on. */
 [[nodiscard]] enum err crew_start(struct crew *crew, struct config *config) WAITS;
-/* Takes a new configuration over; on failure the old one holds and `complaints` says why. */
+/*
+ * Takes a new configuration over. On failure `complaints` says why, and crew->config which one holds:
+ * the old one, or the new one with those processes left behind that the complaints name.
+ */
 [[nodiscard]] enum err crew_reload(struct crew *crew, struct config *fresh, struct buf *complaints)
 	WAITS;
 void crew_stop(struct crew *crew, int64_t grace_ms) WAITS;

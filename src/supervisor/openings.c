@@ -56,6 +56,27 @@ static bool is_open(const struct crew *crew, struct str name, const struct addr 
 	return false;
 }
 
+/* Which listener of ours, by another name, has this address? A bind would only say that it is taken. */
+static enum err check_names(const struct crew *crew, const struct config_listener *l,
+			    const struct addr *wanted)
+{
+	char text[ADDR_TEXT];
+
+	for (size_t i = 0; i < crew->opening_count; i++) {
+		const struct opening *other = crew->openings[i];
+
+		if (crew->any_port || !addr_is_same(&other->wanted, wanted))
+			continue;
+		addr_print(wanted, text);
+		return fault(
+			ERR_BUSY,
+			"listener %.*s: %s is held by this server's listener %s; a reload cannot "
+			"give a listener another name: leave it, take another port, or start again",
+			STR_ARGS(l->name), text, other->listener);
+	}
+	return OK;
+}
+
 /* One address; *opened counts those that work. A family that the machine lacks is only told. */
 static enum err open_address(struct crew *crew, const struct config_listener *l, size_t index,
 			     size_t *opened)
@@ -79,6 +100,9 @@ static enum err open_address(struct crew *crew, const struct config_listener *l,
 		(*opened)++; /* there are none in that world */
 		return OK;
 	}
+	err = check_names(crew, l, &wanted);
+	if (err)
+		return err;
 	opening = opening_new(l->name, &wanted, 0660);
 	err = opening_open(opening);
 	if (err) {

@@ -12,6 +12,7 @@ struct server {
 	bool stop_asked;
 	bool reload_asked;
 	struct semaphore reloading;
+	const char *outcome; /* which configuration holds, were the newest reload one that failed */
 	struct opening *opening; /* of the control socket */
 	struct listener *control;
 	moment started;

@@ -59,16 +59,21 @@ static enum err read_config(struct server *server, struct buf *complaints, struc
 enum err server_reload(struct server *server, struct buf *complaints) WAITS
 {
 	struct config *fresh = NULL;
+	uint64_t before;
 	enum err err = semaphore_take(&server->reloading, NEVER);
 
+	server->outcome = "the old configuration stays";
 	if (err)
 		return err;
+	before = server->crew.taken_over;
 	notify("RELOADING=1");
 	err = read_config(server, complaints, &fresh);
 	if (!err)
 		err = crew_reload(&server->crew, fresh, complaints);
+	if (server->crew.taken_over != before)
+		server->outcome = "the new configuration holds, but for those named here";
 	if (err)
-		say("the old configuration stays:\n%.*s",
+		say("%s:\n%.*s", server->outcome,
 		    STR_ARGS(complaints->len ? buf_str(complaints) : str_of(fault_text())));
 	else
 		say("reloaded %s", server->config_path);

@@ -72,22 +72,28 @@ static void play_in(struct world *world, void (*play)(void))
 	world_drop(&world);
 }
 
-static struct house *start(const char *config) WAITS
+static struct house *start_with(const struct role_ops *const *roles, const char *config,
+				bool any_port) WAITS
 {
 	OWNED(buf) struct buf complaints = BUF(8192);
 	struct house *house = NULL;
 	const struct house_options options = {
-		.roles = all_roles,
+		.roles = roles,
 		.config = str_of(config),
 		.config_name = S("test.conf"),
 		.folder = str_of(folder),
-		.any_port = true,
+		.any_port = any_port,
 	};
 
 	if (house_start(&options, &complaints, &house) != OK)
 		fprintf(stderr, "%.*s\n", STR_ARGS(buf_str(&complaints)));
 	must(house);
 	return house;
+}
+
+static struct house *start(const char *config) WAITS
+{
+	return start_with(all_roles, config, true);
 }
 
 static struct conn *call_on(struct house *house, const char *listener) WAITS
@@ -306,6 +312,55 @@ static void a_reload_refuses_a_bad_file_and_moves_listeners_with_a_good_one(void
 	play_in(world_real_new(), play_reload);
 }
 
+static enum err reload_fails(struct role *role) WAITS
+{
+	(void)role;
+	return fault(ERR_IO, "as the test wants it");
+}
+
+static bool complained(struct buf *complaints, const char *text)
+{
+	return str_find_str(buf_str(complaints), str_of(text)) != STR_NONE;
+}
+
+static void play_half_reload(void)
+{
+	static struct role_ops stubborn;
+	static const struct role_ops *const roles[] = { &store_role, &stubborn, &gate_mx_role,
+							&gate_user_role, NULL };
+	OWNED(buf) struct buf complaints = BUF(8192);
+	struct house *house;
+	struct addr at;
+
+	stubborn = filter_role;
+	stubborn.reload = reload_fails;
+	house = start_with(roles, BASICS MX, false);
+	/* Another name for what is there: refused before anything is changed. */
+	must(house_reload(house,
+			  S(BASICS "listener mail { protocol = smtp address = 127.0.0.1 "
+				   "port = 2525 }\n"),
+			  &complaints) == ERR_BUSY);
+	must(complained(&complaints, "listener mail: 127.0.0.1:2525 is held by this server's "
+				     "listener mx"));
+	must(house_address(house, S("mx"), 0, &at) && !house_address(house, S("mail"), 0, &at));
+	buf_reset(&complaints);
+	/* One that does not take it: the others do, and what is new is served. */
+	must(house_reload(house,
+			  S(BASICS MX "listener two { protocol = smtp address = 127.0.0.1 "
+				      "port = 2526 }\n"),
+			  &complaints) == ERR_IO);
+	must(complained(&complaints, "filter 0: did not take it and goes on as before: as the test "
+				     "wants it\n3 of 4 processes work by the new configuration\n"));
+	must(house_address(house, S("two"), 0, &at));
+	house_stop(&house, 1000);
+}
+
+static void a_reload_that_fails_says_what_holds_now(void **state)
+{
+	(void)state;
+	play_in(world_sim_new(11), play_half_reload);
+}
+
 static void a_configuration_with_mistakes_starts_nothing(void **state)
 {
 	(void)state;
@@ -483,6 +538,7 @@ int main(void)
 		IN_FOLDER(mail_comes_in_and_is_fetched_in_the_real_world),
 		IN_FOLDER(idle_clients_are_told_421_at_the_stop),
 		IN_FOLDER(a_reload_refuses_a_bad_file_and_moves_listeners_with_a_good_one),
+		IN_FOLDER(a_reload_that_fails_says_what_holds_now),
 		IN_FOLDER(a_configuration_with_mistakes_starts_nothing),
 		IN_FOLDER(a_port_that_is_taken_starts_nothing),
 		IN_FOLDER(the_self_signed_certificate_is_kept_and_fits_the_name),
