@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The server as a whole: starting, readiness, restarting roles, reloading, stopping, refusing."""
+import json
 import os
 import pathlib
 import signal
@@ -235,3 +236,30 @@ def test_dev_needs_nothing_and_leaves_nothing(tmp_path):
         process.stdout.read()
         assert process.wait(timeout=20) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_list_says_how_to_make_the_first_one_and_circles_are_named():
+    with Server(accounts={}) as server:
+        for what, where in (("account", ["elsewhere.example"]), ("alias", [])):
+            said = server.run(what, "list", *where).stdout
+            assert said.count("\n") == 1 and f"glasspost {what} add" in said
+            assert json.loads(server.run(what, "list", *where, "--json").stdout) == []
+        server.run("alias", "add", "a@example.org", "b@example.org")
+        server.run("alias", "add", "b@example.org", "c@example.org")
+        refused = server.run("alias", "add", "c@example.org", "a@example.org", check=False)
+        assert refused.returncode != 0
+        assert ("a circle: c@example.org leads to a@example.org, which leads to b@example.org, "
+                "which leads to c@example.org") in refused.stderr
+        assert "c@example.org" not in [row["address"] for row in server.rows("alias", "list")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_root_refuses_a_configuration_that_another_user_may_write():
+    with Server(accounts={}) as server:
+        file = server.folder / "glasspost.conf"
+        os.chown(file, 65534, -1)
+        refused = server.run("reload", check=False)
+        assert refused.returncode != 0 and "the old configuration stays" in refused.stderr
+        assert "chown root" in refused.stdout + refused.stderr
+        os.chown(file, 0, -1)
+        server.run("reload")
