@@ -21,9 +21,11 @@ static const char dev_config[] =
 	"log = dev\n"
 	"disk_floor = 1M\n"
 	"listener mx { protocol = smtp " LOOPBACK " }\n"
+	"listener \"mx-socket\" { protocol = smtp address = { run/smtp.sock } tls = none }\n"
 	"listener submission { protocol = submission " LOOPBACK " auth_without_tls = yes }\n"
 	"listener submissions { protocol = submission " LOOPBACK " tls = implicit }\n"
 	"listener lmtp { protocol = lmtp " LOOPBACK " tls = none }\n"
+	"listener \"lmtp-socket\" { protocol = lmtp address = { run/lmtp.sock } tls = none }\n"
 	"listener pop3 { protocol = pop3 " LOOPBACK " auth_without_tls = yes }\n"
 	"listener pop3s { protocol = pop3 " LOOPBACK " tls = implicit }\n";
 

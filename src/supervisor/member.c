@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,13 +22,14 @@ enum {
 
 void say(const char *format, ...)
 {
-	char text[600];
+	char *text = NULL;
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof text, format, arguments);
+	must(vasprintf(&text, format, arguments) >= 0);
 	va_end(arguments);
 	fprintf(stderr, "glasspost: %s\n", text);
+	free(text);
 }
 
 /* ---- processes ---- */
