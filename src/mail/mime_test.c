@@ -296,6 +296,34 @@ static void make_pieces(struct buf *out, size_t n)
 		buf_print(out, ";\r\n filename*%zu*=%%41", i);
 }
 
+static void make_folds(struct buf *out, size_t n)
+{
+	buf_add_c(out, "Subject: x");
+	repeat(out, "\r\n y", n);
+	buf_add_c(out, "\r\nContent-Type: text/plain");
+	repeat(out, "\r\n ", n);
+}
+
+static void make_quotes(struct buf *out, size_t n)
+{
+	buf_add_c(out, "From: \"");
+	repeat(out, "\\\"\\a", n);
+	buf_add_c(out, "\r\nContent-Type: text/plain; name=\"");
+	repeat(out, "\\\"", n);
+}
+
+static void make_parameters(struct buf *out, size_t n)
+{
+	buf_add_c(out, "Content-Type: text/plain");
+	for (size_t i = 0; i < n; i++)
+		buf_print(out, ";\r\n p%zu*0*=utf-8''%%41; p%zu*2=\"\\c\"; p%zu*1=b", i, i, i);
+}
+
+static void make_messages(struct buf *out, size_t n)
+{
+	repeat(out, "Subject: (a) =?utf-8?Q?b?=\r\nContent-Type: message/rfc822\r\n\r\n", n);
+}
+
 static void make_comments(struct buf *out, size_t n)
 {
 	buf_add_c(out, "From: ");
@@ -322,6 +350,7 @@ static void make_blanks(struct buf *out, size_t n)
 
 static void time_is_linear_whatever_the_message(void **state)
 {
+	/* Four times n in a header still fits header_octets: what is past it would cost nothing. */
 	static const struct {
 		const char *name;
 		make_fn *make;
@@ -331,13 +360,17 @@ static void time_is_linear_whatever_the_message(void **state)
 		{ "a hundred open boundaries", make_open_boundaries, 20000 },
 		{ "boundaries that begin alike", make_prefixes, 20000 },
 		{ "parts", make_parts, 20000 },
-		{ "fields", make_fields, 100000 },
-		{ "addresses", make_addresses, 20000 },
-		{ "encoded words", make_words, 20000 },
-		{ "half encoded words", make_half_words, 50000 },
-		{ "pieces of a parameter", make_pieces, 20000 },
-		{ "comments", make_comments, 100000 },
-		{ "message ids", make_ids, 100000 },
+		{ "fields", make_fields, 28000 },
+		{ "addresses", make_addresses, 19000 },
+		{ "encoded words", make_words, 7000 },
+		{ "half encoded words", make_half_words, 26000 },
+		{ "pieces of a parameter", make_pieces, 10000 },
+		{ "folds", make_folds, 35000 },
+		{ "quoted pairs", make_quotes, 40000 },
+		{ "parameters in pieces", make_parameters, 4000 },
+		{ "nested messages", make_messages, 20000 },
+		{ "comments", make_comments, 65000 },
+		{ "message ids", make_ids, 85000 },
 		{ "tags", make_tags, 20000 },
 		{ "blanks", make_blanks, 50000 },
 	};
