@@ -224,6 +224,18 @@ bool penalty_applies(const struct penalties *p, const struct penalty_who *who)
 	return penalty_end(p, who) > now();
 }
 
+enum standing penalty_standing(const struct penalties *p, const struct penalty_who *who)
+{
+	uint64_t network = key_of_network(who);
+	struct aged_item *item = network ? aged_find(&p->networks, network) : NULL;
+
+	if (is_welcome(p, who))
+		return STANDING_WELCOME;
+	if (item && now() - CONTAINER_OF(item, struct failure, item)->at <= forgotten_us)
+		return STANDING_SUSPECT;
+	return STANDING_NEW;
+}
+
 static bool has_place(const struct penalties *p, const struct held *held)
 {
 	size_t of_network = 0;

@@ -17,7 +17,7 @@
  *  (5) Memory is bounded; the longest unused is forgotten first. Names that are no account's are
  *      remembered apart, so that made-up ones cannot make a penalty forgotten.
  */
-#include "fiber/fiber.h"
+#include "store/turns.h"
 
 enum { PENALTY_HELD = 4, PENALTY_HELD_ALL = 256 };
 
@@ -40,6 +40,8 @@ void penalties_drop(struct penalties **penalties);
 				     bool *held) WAITS;
 /* Would it have to wait now? For a try that was let in at once and then waited for something else. */
 bool penalty_applies(const struct penalties *penalties, const struct penalty_who *who);
+/* Before whom does this one's password get compared? A network that failed lately is a suspect. */
+enum standing penalty_standing(const struct penalties *penalties, const struct penalty_who *who);
 /* One more failure: the milliseconds that its answer is to be held back by the gate. */
 uint64_t penalty_failed(struct penalties *penalties, const struct penalty_who *who);
 void penalty_passed(struct penalties *penalties, const struct penalty_who *who);

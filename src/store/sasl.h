@@ -9,6 +9,7 @@
  *      the time: it costs the same hash, and SCRAM gets a salt that is always the same for a name,
  *      however that is spelt.
  *  (2) No more than password_hashes are computed at once; who waited 2 s is told SASL_BUSY.
+ *      Networks that failed lately wait for those that did not (turns.h).
  *  (3) A password that was right is known for two minutes (as a keyed hash, in memory), so that a
  *      client that polls does not cost a slow hash each time; any change of the directory forgets it.
  *  (4) Whether a password was right is not told while its network or its name has a penalty

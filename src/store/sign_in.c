@@ -2,6 +2,7 @@
 #include "store/sasl.h"
 #include "store/aged.h"
 #include "store/penalty.h"
+#include "store/turns.h"
 
 #include <gsasl.h>
 #include <openssl/crypto.h>
@@ -13,8 +14,7 @@ enum { HASH_PATIENCE_MS = 2000, VERIFIED_US = 120 * 1000000, VERIFIED_MAX = 4096
 struct sign_in {
 	Gsasl *gsasl;
 	unsigned char memory_key[32]; /* of this process: of the passwords known for a while */
-	size_t hashing;               /* hashes computed now */
-	struct waitq hash_free;
+	struct turns hashes;
 	struct aged verified;
 	struct penalties *penalties;
 };
@@ -53,7 +53,7 @@ enum err sign_in_init(struct store *store)
 
 	must(s);
 	store->sign_in = s;
-	waitq_init(&s->hash_free);
+	turns_init(&s->hashes);
 	aged_init(&s->verified, VERIFIED_MAX);
 	s->penalties = penalties_new();
 	random_bytes(s->memory_key, sizeof(s->memory_key));
@@ -266,22 +266,18 @@ static enum err compare_in_turn(struct comparison *comparison) WAITS
 {
 	struct store *store = comparison->try.peer->store;
 	struct sign_in *s = store->sign_in;
-	moment deadline = in_ms(HASH_PATIENCE_MS);
-	enum err err = OK;
+	struct penalty_who who = who_is(&comparison->try);
+	enum standing standing = penalty_standing(s->penalties, &who);
+	enum err err = turns_take(&s->hashes, standing, store->config->password_hashes,
+				  in_ms(HASH_PATIENCE_MS));
 
-	while (s->hashing >= store->config->password_hashes) {
-		err = waitq_wait(&s->hash_free, deadline);
-		if (err)
-			return err == ERR_TIMEOUT ? ERR_BUSY : err;
-	}
-	if (is_too_late(comparison)) {
-		waitq_wake_one(&s->hash_free);
-		return ERR_BUSY;
-	}
-	s->hashing++;
-	err = store_hash(compare, &comparison->comparing);
-	s->hashing--;
-	waitq_wake_one(&s->hash_free);
+	if (err)
+		return err == ERR_TIMEOUT ? ERR_BUSY : err;
+	if (is_too_late(comparison))
+		err = ERR_BUSY;
+	else
+		err = store_hash(compare, &comparison->comparing);
+	turns_give(&s->hashes, standing);
 	return err;
 }
 
