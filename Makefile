@@ -1,6 +1,6 @@
 # Thin: CMake builds (CMakePresets.json), ctest tests. `make help` lists the targets.
 BUILD := build
-PREFIX ?= /usr
+PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 
