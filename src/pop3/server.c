@@ -49,11 +49,14 @@ static pop3_run *const runs[] = {
 	[POP3_USER] = pop3_user, [POP3_UTF8] = pop3_utf8,
 };
 
-/* Commands that move nothing; too many in a row are a way to hold a connection. */
+/*
+ * Commands that move nothing; too many in a row are a way to hold a connection. USER alone is one: what
+ * counts is the PASS after it, and failures of that are counted too.
+ */
 static bool is_idle_command(enum pop3_verb verb)
 {
-	return verb == POP3_NOOP || verb == POP3_RSET || verb == POP3_STAT || verb == POP3_CAPA ||
-	       verb == POP3_LANG || verb == POP3_UTF8 || verb == POP3_NONE;
+	return verb == POP3_USER || verb == POP3_NOOP || verb == POP3_RSET || verb == POP3_STAT ||
+	       verb == POP3_CAPA || verb == POP3_LANG || verb == POP3_UTF8 || verb == POP3_NONE;
 }
 
 static bool is_idle_for_too_long(struct pop3_session *session)

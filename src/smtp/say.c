@@ -100,6 +100,17 @@ enum err smtp_say_last(struct smtp_session *s, struct smtp_reply reply, const ch
 	return say(s, &reply, smtp_patience(s));
 }
 
+bool smtp_idles_too_long(struct smtp_session *s)
+{
+	return ++s->idle_commands > s->config->commands_idle_max;
+}
+
+enum err smtp_say_idles(struct smtp_session *s) WAITS
+{
+	smtp_trace_policy(s, "commands_idle_max", "close", S("commands that move nothing"));
+	return smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_too_many_idle_commands), "errors");
+}
+
 enum err smtp_say_for_all(struct smtp_session *s, struct smtp_reply reply) WAITS
 {
 	enum err err = smtp_say(s, reply);

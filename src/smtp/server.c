@@ -123,11 +123,14 @@ static void trace_command(struct smtp_session *s, const struct smtp_command *com
 	      command, .verb = str_of(smtp_verb_name(command->verb)), .line = line);
 }
 
-/* Commands that move nothing: a client that says only those is here to stay. */
+/*
+ * Commands that move nothing: a client that says only those is here to stay. MAIL is one until a message
+ * follows, or MAIL, RCPT and RSET could go on for ever.
+ */
 static bool is_idle_command(enum smtp_verb verb)
 {
-	return verb != SMTP_MAIL && verb != SMTP_RCPT && verb != SMTP_DATA && verb != SMTP_BDAT &&
-	       verb != SMTP_QUIT && verb != SMTP_AUTH && verb != SMTP_STARTTLS;
+	return verb != SMTP_RCPT && verb != SMTP_DATA && verb != SMTP_BDAT && verb != SMTP_QUIT &&
+	       verb != SMTP_AUTH && verb != SMTP_STARTTLS;
 }
 
 static enum err run_quit(struct smtp_session *s) WAITS
@@ -233,11 +236,8 @@ static enum err serve_line(struct smtp_session *s, struct str line) WAITS
 	s->commands++;
 	s->verb = command.verb;
 	trace_command(s, &command, line);
-	if (is_idle_command(command.verb) && ++s->idle_commands > s->config->commands_idle_max) {
-		smtp_trace_policy(s, "commands_idle_max", "close", S("commands that move nothing"));
-		return smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_too_many_idle_commands),
-				     "errors");
-	}
+	if (is_idle_command(command.verb) && smtp_idles_too_long(s))
+		return smtp_say_idles(s);
 	if (!refused.code)
 		refused = order_rule(s, &command);
 	if (command.verb == SMTP_BDAT && refused.code != 501)

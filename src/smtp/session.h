@@ -22,6 +22,7 @@ struct envelope {
 	size_t given_count;
 	size_t given_room;
 	size_t refused;          /* RCPTs that did not */
+	size_t excess;           /* RCPTs past recipients_max */
 	struct message *message; /* the data, once it begins */
 };
 
@@ -88,6 +89,9 @@ void smtp_trace_policy(struct smtp_session *s, const char *option, const char *v
 void smtp_trace_trouble(struct smtp_session *s, enum err err, const char *what);
 /* The deadline for anything that the client has to do or to read. */
 moment smtp_patience(const struct smtp_session *s);
+/* One more command that moves nothing: more than commands_idle_max of them since the last message? */
+bool smtp_idles_too_long(struct smtp_session *s);
+enum err smtp_say_idles(struct smtp_session *s) WAITS; /* 421 */
 /* Refusals come slower the more there were. */
 enum err smtp_slow_down(struct smtp_session *s) WAITS;
 

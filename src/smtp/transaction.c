@@ -173,6 +173,18 @@ static void note_unknown(struct smtp_session *s)
 		caps_blame(s->service->caps, conn_peer(s->conn), 1);
 }
 
+/*
+ * rfc5321 4.5.3.1.10: an honest client offers the rest again in its next transaction, so that it is let
+ * do so; but a list without an end moves nothing.
+ */
+static enum err one_too_many(struct smtp_session *s, struct str recipient) WAITS
+{
+	smtp_trace_policy(s, "recipients_max", "defer", recipient);
+	if (++s->envelope.excess > LIMIT_recipients_excess && smtp_idles_too_long(s))
+		return smtp_say_idles(s);
+	return smtp_say_name(s, SMTP_REPLY_too_many_recipients);
+}
+
 enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *command) WAITS
 {
 	uint64_t verdict = RECIPIENT_NOT_OURS;
@@ -180,10 +192,8 @@ enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *comman
 	struct str why = S("");
 	struct smtp_reply reply;
 
-	if (s->envelope.given_count >= s->config->recipients_max) {
-		smtp_trace_policy(s, "recipients_max", "defer", recipient);
-		return smtp_say_name(s, SMTP_REPLY_too_many_recipients); /* rfc5321 4.5.3.1.10 */
-	}
+	if (s->envelope.given_count >= s->config->recipients_max)
+		return one_too_many(s, recipient);
 	if (is_guessing(s))
 		return later(s);
 	reply = ask_recipient(s, recipient, &verdict, &why);
@@ -193,7 +203,6 @@ enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *comman
 		s->envelope.refused++;
 		return smtp_say(s, reply);
 	}
-	s->idle_commands = 0;
 	smtp_envelope_add(&s->envelope, recipient);
 	smtp_set_state(s, SMTP_ADDRESSED);
 	return smtp_say(s, reply);
