@@ -292,11 +292,24 @@ static enum err check_unknown_files(struct db *db, struct checking *c)
 	return err;
 }
 
+/* Whoever may not enter the folder reads nothing in it, whatever the modes of its files. */
+static void check_folder(struct checking *c)
+{
+	struct stat stat_of;
+
+	if (stat(c->store->folder, &stat_of) == 0 && stat_of.st_mode & 077)
+		complain(c, "chmod 700 the folder, and look who has read what is in it",
+			 "%s is open to others (mode %03o)", c->store->folder,
+			 (unsigned)stat_of.st_mode & 0777);
+}
+
 static enum err check_files(struct db *db, void *arg)
 {
 	struct checking *c = arg;
 	bool has_row = true;
 	enum err err = db_start(db, Q_segment_list, NULL, 0);
+
+	check_folder(c);
 
 	while (!err) {
 		err = db_step(db, Q_segment_list, &has_row);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/fault_vfs.h"
 #include "store/fixture.h"
 #include "store/schema.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -109,6 +111,71 @@ static void a_step_that_fails_leaves_the_older_version_whole(void **state)
 	db_close(&db);
 }
 
+static void remove_database(void)
+{
+	static const char *const names[] = { "glasspost.db", "glasspost.db-wal",
+					     "glasspost.db-shm" };
+	char path[100];
+
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", folder, names[i]);
+		(void)remove(path);
+	}
+}
+
+/* From this write or flush on the disk takes nothing more, as if the power had gone. */
+static bool upgrade_cut_short(struct fault_plan plan)
+{
+	struct db_options options = { folder, &fault_io, false, true, false };
+	struct db *db = NULL;
+	bool struck;
+
+	fault_clear();
+	assert_int_equal(db_open(&options, &db), OK);
+	fault_plan = plan;
+	(void)!schema_upgrade(db, steps, 3);
+	struck = plan.write_at >= 0 ? fault_plan.writes > plan.write_at
+				    : fault_plan.flushes > plan.flush_at;
+	db_close(&db);
+	fault_clear();
+	return struck;
+}
+
+static void cut_short_everywhere(bool flushes)
+{
+	bool struck = true;
+	long n;
+
+	for (n = 0; struck; n++) {
+		struct db *db;
+		unsigned version = 0;
+
+		remove_database();
+		db = open_db();
+		assert_int_equal(schema_upgrade(db, steps, 1), OK);
+		db_close(&db);
+		struck = upgrade_cut_short((struct fault_plan){ .write_at = flushes ? -1 : n,
+								.flush_at = flushes ? n : -1,
+								.error = EIO,
+								.stays = true });
+		db = open_db();
+		assert_int_equal(schema_version(db, &version), OK);
+		assert_true(version == 1 || version == 3);
+		assert_int_equal(schema_upgrade(db, steps, 3), OK);
+		assert_int_equal(ask(db, "SELECT height FROM shelf WHERE label = 'old'"), 7);
+		assert_int_equal(ask(db, "SELECT COUNT(*) FROM book WHERE title = 'old'"), 1);
+		db_close(&db);
+	}
+	assert_true(n > 2);
+}
+
+static void an_upgrade_cut_short_anywhere_is_made_whole_by_the_next_start(void **state)
+{
+	(void)state;
+	cut_short_everywhere(false);
+	cut_short_everywhere(true);
+}
+
 static void every_statement_of_the_store_can_be_prepared(void **state)
 {
 	static const struct db_value none[16];
@@ -159,6 +226,7 @@ int main(void)
 		TEST(an_older_store_is_brought_up_with_its_rows),
 		TEST(a_newer_store_is_refused_untouched),
 		TEST(a_step_that_fails_leaves_the_older_version_whole),
+		TEST(an_upgrade_cut_short_anywhere_is_made_whole_by_the_next_start),
 		TEST(every_statement_of_the_store_can_be_prepared),
 		TEST(a_reader_sees_one_snapshot),
 	};

@@ -60,7 +60,7 @@ def judge(server, ledger, at_least=0, what="", attacks=0):
     found = mailboxes(server)
     verdicts = {name: idents for name, idents in ledger.judge(found).items() if idents}
     tally(what or os.environ.get("PYTEST_CURRENT_TEST", "").split(" ")[0].split("::")[-1], ledger, found, verdicts, attacks)
-    assert not verdicts, verdicts
+    assert not verdicts, {name: [len(idents), *idents[:5]] for name, idents in verdicts.items()}
     assert not ledger.wrong_refusals(), ledger.wrong_refusals()[:5]
     assert len(ledger.acked) >= at_least, f"{len(ledger.acked)} acknowledged: too few to prove anything"
     checked = server.run("store", "check", "--deep", check=False)
