@@ -12,7 +12,7 @@ from glasspost import PROGRAM
 
 @pytest.fixture(scope="module")
 def elf():
-    assert shutil.which("readelf"), "readelf is not installed; tools/packages.txt names its package"
+    assert shutil.which("readelf"), "readelf is not installed; it is of binutils, which gcc needs too"
     return lambda *options: subprocess.run(["readelf", "--wide", *options, PROGRAM], capture_output=True, text=True,
                                            check=True, timeout=60).stdout
 
@@ -75,7 +75,7 @@ def test_jumps_land_where_they_may(elf):
     """The note on the whole program needs a C library built for it, which Debian 12's is not: so each function is asked."""
     if platform.machine() != "x86_64":
         pytest.skip(f"NOT run: indirect branch tracking is of x86_64; this is {platform.machine()}")
-    assert shutil.which("objdump"), "objdump is not installed; tools/packages.txt names its package"
+    assert shutil.which("objdump"), "objdump is not installed; it is of binutils, which gcc needs too"
     code = subprocess.run(["objdump", "--disassemble", "--no-show-raw-insn", "--section=.text", PROGRAM],
                           capture_output=True, text=True, check=True, timeout=60).stdout
     first = dict(re.findall(r"^[0-9a-f]+ <(\w+)>:\n\s*[0-9a-f]+:\s+(\w+)", code, re.MULTILINE))
