@@ -168,10 +168,13 @@ static int make_parts(const struct invocation *invocation, const char *folder,
 {
 	char *config_path = path_in(folder, "glasspost.conf");
 	char *store = path_in(folder, "store");
-	int status = EX_OK;
+	enum err err = supervisor_make_folder(folder, config);
+	int status = err ? fail(EX_CANTCREAT) : EX_OK;
 
-	if (supervisor_make_folder(folder, config) != OK)
-		status = fail(EX_CANTCREAT);
+	if (err == ERR_DENIED && geteuid() != 0)
+		fputs("  run it as root, or choose a folder of your own: glasspost init ~/mail "
+		      "...\n",
+		      stderr);
 	if (status == EX_OK)
 		status = write_config(config_path, text);
 	if (status == EX_OK)
@@ -215,9 +218,8 @@ int run_init(const struct invocation *invocation)
 		status = make_first_account(invocation, folder);
 	if (status != EX_OK)
 		return status;
-	printf("made %s\n\nnext:\n"
-	       "  glasspost --dir %s serve               (ports below 1024 need root, or add\n"
-	       "                                          --port-base 10000)\n",
+	printf("made %s\n\nnext (ports below 1024 need root; without, add --port-base 10000):\n"
+	       "  glasspost --dir %s serve\n",
 	       folder, folder);
 	if (!invocation->options[CLI_address])
 		printf("  glasspost --dir %s account add anna@%s\n", folder,

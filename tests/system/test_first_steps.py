@@ -55,3 +55,13 @@ def test_every_port_that_is_taken_is_named_with_what_to_do(dev):
     for service in ("smtp", "submission", "submissions", "lmtp", "pop3", "pop3s"):
         taken = f"127.0.0.1:{BASE + WELL_KNOWN[service]}: another program listens there; stop it, or use --port-base"
         assert taken in again.stderr, again.stderr
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(tmp_path):
+    tmp_path.chmod(0o755)
+    done = run("init", str(tmp_path / "mail"), "--hostname", "mail.example.org", "--domain", "example.org",
+               user=65534 if os.geteuid() == 0 else None)
+    if os.geteuid() != 0:
+        pytest.skip("the folder is our own; shown as root only")
+    assert done.returncode == 73
+    assert "Permission denied" in done.stderr and "choose a folder of your own" in done.stderr
