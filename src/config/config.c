@@ -257,7 +257,7 @@ enum err config_read_file(const char *path, const struct str *overrides, size_t 
 			  struct buf *complaints, struct config **out)
 {
 	OWNED(buf) struct buf text = BUF(LIMIT_config_file + 1);
-	FILE *file;
+	FILE *file = NULL;
 	enum err err = open_regular(path, complaints, &file);
 
 	if (err)
