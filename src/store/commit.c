@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <time.h>
 
+enum { FAILURES_FATAL = 2 };
+
 static int64_t clock_us(const struct writer *writer)
 {
 	struct timespec at;
@@ -32,12 +34,15 @@ static bool is_of_the_world(enum err err)
 	       err == ERR_BUSY;
 }
 
-enum err writer_note_body(struct writer *writer, const struct kept_body *body)
+enum err writer_add_body(struct writer *writer, struct str octets, uint64_t *body,
+			 struct place *place)
 {
-	uint64_t span = record_span(body->octets.len);
+	enum err err = body_files_append(writer->segments, writer->next_body, octets, place);
 
-	return db_run(writer->db, Q_segment_grow, db_id(body->place.segment),
-		      db_id(body->place.offset + span), db_id(span));
+	if (!err)
+		*body = writer->next_body++;
+	/* Whatever it was, the body files are where it was: the batch ends here. */
+	return err && !is_of_the_world(err) ? ERR_IO : err;
 }
 
 static enum err run_job(struct writer *writer, struct job *job)
@@ -69,17 +74,47 @@ static enum err run_jobs(struct writer *writer, struct list *jobs)
 	return err;
 }
 
+static enum err note_segments(struct writer *writer)
+{
+	size_t count;
+	const struct segment_change *changes = body_files_changes(writer->segments, &count);
+	enum err err = OK;
+
+	for (size_t i = 0; !err && i < count; i++) {
+		const struct segment_change *c = &changes[i];
+
+		if (c->is_new)
+			err = db_run(writer->db, Q_segment_add, db_id(c->number), db_id(c->end),
+				     db_id(c->added));
+		else
+			err = db_run(writer->db, Q_segment_grow, db_id(c->end), db_id(c->added),
+				     db_id(c->number));
+	}
+	return err;
+}
+
 static enum err commit_all(struct writer *writer, struct list *jobs)
 {
+	uint64_t next_body = writer->next_body;
 	enum err err = db_begin(writer->db);
 
 	if (err)
 		return err;
 	err = run_jobs(writer, jobs);
 	if (!err)
+		err = note_segments(writer);
+	/* Bodies first: a row must never be durable before what it refers to. */
+	if (!err)
+		err = body_files_flush(writer->segments);
+	if (!err)
 		err = db_commit(writer->db);
-	if (err)
-		db_rollback(writer->db);
+	if (!err) {
+		body_files_keep(writer->segments);
+		return OK;
+	}
+	db_rollback(writer->db);
+	body_files_forget(writer->segments);
+	writer->next_body = next_body;
 	return err;
 }
 
@@ -125,14 +160,27 @@ static bool wants_checkpoint(struct list *jobs)
 	return false;
 }
 
+/* A device that fails twice in a row, or whose flush failed once, is not asked again. */
+static void judge(struct writer *writer, enum err err)
+{
+	bool broken = db_is_broken(writer->db) || body_files_are_broken(writer->segments);
+
+	writer->failures = err == ERR_IO ? writer->failures + 1 : 0;
+	if (writer->dead || (!broken && writer->failures < FAILURES_FATAL))
+		return;
+	writer->dead = true;
+	writer->fatal(writer->fatal_context, fault_text());
+}
+
 void writer_run_batch(void *context, struct list *jobs)
 {
 	struct writer *writer = context;
 	int64_t since_us = clock_us(writer);
-	enum err err = health_check(&writer->health);
+	enum err err;
 
 	writer->changed_directory = false;
-	if (err) {
+	if (writer->dead) {
+		err = fault(ERR_IO, "the store failed before and is about to end");
 		tell_outcome(writer, jobs, err, since_us);
 		return;
 	}
@@ -142,5 +190,5 @@ void writer_run_batch(void *context, struct list *jobs)
 		checkpoint(writer, false);
 	err = commit_all(writer, jobs);
 	tell_outcome(writer, jobs, err, since_us);
-	health_note(&writer->health, err, db_is_broken(writer->db));
+	judge(writer, err);
 }

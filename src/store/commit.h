@@ -1,27 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * commit: the one writer of the database. Jobs that are ready together share a transaction and its
- * flush; only then is any of them answered. Bodies were made durable before, by keep.h.
+ * commit: the one writer. Jobs that are ready together share a transaction and two flushes: bodies,
+ * then the database. Only then is any of them answered.
  *
  * Invariants
  *  (1) job->err is OK only when what the job did is durable (in a durable store).
  *  (2) A job that fails by itself (a rule, a row that is missing) undoes its own part alone. When
  *      the disk or the database fails, the whole batch fails and nothing of it is kept.
  *  (3) After a failed flush, or two commits in a row that failed by input or output, nothing is
- *      committed any more: health.h.
+ *      committed any more: `fatal` is called, and the process is expected to end and recover.
  *
  * writer_... run on the batcher's thread; commit_... wait in a fiber.
  */
+#include "fiber/fiber.h"
 #include "store/db.h"
-#include "store/keep.h"
+#include "store/segment.h"
 
 struct writer {
-	struct health health;
 	struct db *db;
+	struct body_files *segments;
+	uint64_t next_body;
 	bool changed_directory; /* in this batch */
-	bool simulated;         /* durations are not measured: equal seeds give equal traces */
+	unsigned failures;      /* commits in a row that failed by input or output */
+	bool dead;
+	bool simulated; /* durations are not measured: equal seeds give equal traces */
 	uint64_t checkpoint_octets;
+	void (*fatal)(void *context, const char *text); /* any thread */
+	void *fatal_context;
 };
 
 struct job {
@@ -41,5 +47,6 @@ struct job {
 
 /* The batch function: context is a struct writer. */
 void writer_run_batch(void *writer, struct list *jobs);
-/* In a job: the body's segment holds it from now on. */
-[[nodiscard]] enum err writer_note_body(struct writer *writer, const struct kept_body *body);
+/* A body goes to the segments and gets an id; the octets must live until the batch ends. */
+[[nodiscard]] enum err writer_add_body(struct writer *writer, struct str octets, uint64_t *body,
+				       struct place *place);

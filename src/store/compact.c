@@ -54,8 +54,7 @@ struct moving {
 	struct bodies *bodies;
 	uint64_t segment;
 	struct body_place places[BODIES_ONCE];
-	struct kept_body copies[BODIES_ONCE]; /* octets from malloc */
-	struct keeping keeping;
+	char *octets[BODIES_ONCE]; /* from malloc */
 	size_t count;
 	uint64_t moved;
 };
@@ -101,12 +100,9 @@ static enum err load_bodies(struct db *db, void *arg)
 		err = bodies_verify(m->bodies, p);
 		if (err)
 			return err;
-		char *octets = malloc(p->length + 1);
-
-		must(octets);
-		m->copies[i] =
-			(struct kept_body){ .body = p->body, .octets = { octets, p->length } };
-		err = bodies_read(m->bodies, p, 0, octets, p->length);
+		m->octets[i] = malloc(p->length + 1);
+		must(m->octets[i]);
+		err = bodies_read(m->bodies, p, 0, m->octets[i], p->length);
 	}
 	return err;
 }
@@ -118,20 +114,22 @@ static enum err run_moving(struct writer *writer, struct job *job)
 	enum err err = OK;
 
 	for (size_t i = 0; !err && i < m->count; i++) {
-		const struct kept_body *copy = &m->copies[i];
+		struct str octets = { m->octets[i], m->places[i].length };
 		int64_t segment = 0;
+		struct place place;
 
-		err = db_number_values(writer->db, Q_body_get, DB_VALUES(db_id(copy->body)),
+		err = db_number_values(writer->db, Q_body_get, DB_VALUES(db_id(m->places[i].body)),
 				       &segment);
 		if (err || (uint64_t)segment != m->segment)
 			continue;
-		err = db_run(writer->db, Q_body_move, db_id(copy->place.segment),
-			     db_id(copy->place.offset), db_id(copy->body), db_id(m->segment));
+		err = body_files_append(writer->segments, m->places[i].body, octets, &place);
 		if (!err)
-			err = writer_note_body(writer, copy);
+			err = db_run(writer->db, Q_body_move, db_id(place.segment),
+				     db_id(place.offset), db_id(m->places[i].body),
+				     db_id(m->segment));
 		if (!err)
-			err = db_run(writer->db, Q_segment_shrink,
-				     db_id(record_span(copy->octets.len)), db_id(m->segment));
+			err = db_run(writer->db, Q_segment_shrink, db_id(record_span(octets.len)),
+				     db_id(m->segment));
 		m->moved++;
 	}
 	return err;
@@ -140,8 +138,8 @@ static enum err run_moving(struct writer *writer, struct job *job)
 static void free_octets(struct moving *m)
 {
 	for (size_t i = 0; i < BODIES_ONCE; i++) {
-		free((void *)(uintptr_t)m->copies[i].octets.at);
-		m->copies[i] = (struct kept_body){ 0 };
+		free(m->octets[i]);
+		m->octets[i] = NULL;
 	}
 }
 
@@ -151,13 +149,9 @@ static enum err move_some(struct store *store, struct moving *m) WAITS
 
 	m->count = 0;
 	m->job = (struct job){ .run = run_moving };
-	m->keeping = (struct keeping){ 0 };
 	err = store_read(store, load_bodies, m);
 	if (!err && m->count)
-		err = store_keep(store, &m->keeping, m->copies, m->count);
-	if (!err && m->count)
 		err = store_commit(store, &m->job);
-	store_keep_end(store, &m->keeping);
 	free_octets(m);
 	return err;
 }
@@ -232,9 +226,6 @@ static enum err compact_one(struct store *store, const struct candidate *candida
 		if (!err && m->count)
 			err = fiber_sleep(in_ms(PAUSE_MS));
 	} while (!err && m->count);
-	/* It is not the active one, so no body can come to it after these. */
-	while (!err && store_keeps_in(store, candidate->number))
-		err = waitq_wait(&store->committed, NEVER);
 	if (!err)
 		err = remove_segment(store, candidate->number);
 	out->bodies += m->moved;

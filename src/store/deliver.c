@@ -23,7 +23,7 @@ struct placement {
 struct delivery {
 	struct job job;
 	const struct ask_deliver *ask;
-	struct kept_body kept;
+	struct str octets;
 	struct resolve_policy policy;
 	int64_t received_us;
 	uint64_t size;      /* as it will be read */
@@ -219,36 +219,39 @@ static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t
 	return err;
 }
 
-/* The body lies in its segment; from this commit on it counts. */
-static enum err refer_to_body(struct writer *writer, const struct delivery *d, uint64_t references)
+static enum err keep_body(struct writer *writer, struct delivery *d, uint64_t references,
+			  uint64_t *body)
 {
 	const struct ask_deliver *ask = d->ask;
-	const struct kept_body *kept = &d->kept;
-	enum err err =
-		db_run(writer->db, Q_body_add, db_id(kept->body), db_id(kept->place.segment),
-		       db_id(kept->place.offset), db_id(kept->octets.len), db_id(ask->message),
-		       db_id(references), db_id(ask->utf8), db_str(ask->subject), db_str(ask->from),
-		       db_str(ask->message_id), db_str(ask->preview), db_str(ask->structure));
+	struct place place;
+	enum err err = writer_add_body(writer, d->octets, body, &place);
 
-	return err ? err : writer_note_body(writer, kept);
+	if (err)
+		return err;
+	return db_run(writer->db, Q_body_add, db_id(*body), db_id(place.segment),
+		      db_id(place.offset), db_id(d->octets.len), db_id(ask->message),
+		      db_id(references), db_id(ask->utf8), db_str(ask->subject), db_str(ask->from),
+		      db_str(ask->message_id), db_str(ask->preview), db_str(ask->structure));
 }
 
 static enum err keep_message(struct writer *writer, const struct delivery *d,
-			     const struct placement *p)
+			     const struct placement *p, uint64_t body)
 {
 	enum err err = db_run(writer->db, Q_message_add, db_id(p->account), db_id(p->mailbox),
-			      db_id(p->uid), db_id(d->ask->message), db_id(d->kept.body),
-			      db_id(d->size), db_int(d->received_us), db_str(d->ask->sender));
+			      db_id(p->uid), db_id(d->ask->message), db_id(body), db_id(d->size),
+			      db_int(d->received_us), db_str(d->ask->sender));
 
 	if (!err)
 		err = db_run(writer->db, Q_mailbox_grow, db_id(d->size), db_id(p->mailbox));
-	return err;
+	/* The body is in the batch already: a rule that breaks now is the batch's trouble. */
+	return err == ERR_EXISTS ? ERR_CORRUPT : err;
 }
 
 static enum err run_delivery(struct writer *writer, struct job *job)
 {
 	struct delivery *d = CONTAINER_OF(job, struct delivery, job);
 	uint64_t references = 0;
+	uint64_t body = 0;
 	enum err err = OK;
 
 	for (size_t i = 0; !err && i < d->ask->recipients.count; i++)
@@ -257,12 +260,12 @@ static enum err run_delivery(struct writer *writer, struct job *job)
 		references += !d->placements[i].had;
 	if (err || !references)
 		return err;
-	err = refer_to_body(writer, d, references);
+	err = keep_body(writer, d, references, &body);
 	for (size_t i = 0; !err && i < d->count; i++)
 		if (!d->placements[i].had)
-			err = keep_message(writer, d, &d->placements[i]);
+			err = keep_message(writer, d, &d->placements[i], body);
 	job->messages = 1;
-	job->octets = d->kept.octets.len;
+	job->octets = d->octets.len;
 	return err;
 }
 
@@ -311,7 +314,7 @@ static void prepare(struct store *store, const struct ask_deliver *ask, struct d
 	d->ask = ask;
 	d->job.run = run_delivery;
 	d->received_us = wall_us();
-	d->size = RETURN_PATH_FIXED + ask->sender.len + d->kept.octets.len;
+	d->size = RETURN_PATH_FIXED + ask->sender.len + d->octets.len;
 	d->outcomes = NEW_ARRAY(&d->arena, uint64_t, ask->recipients.count + 1);
 	store_policy(store, ask->create, &d->policy);
 }
@@ -331,29 +334,23 @@ enum err store_deliver(struct store *store, const struct ask_deliver *ask, struc
 {
 	struct config *config = config_ref(store->config); /* its texts are read by the writer */
 	struct delivery d = { 0 };
-	struct keeping keeping = { 0 };
 	uint64_t *outcomes;
-	moment since = now();
 	enum err err = check_size(store, ask->body.size);
 
 	if (!err)
-		err = body_map(&ask->body, &d.kept.octets);
-	if (!err) {
-		err = store_keep(store, &keeping, &d.kept, 1);
-		body_unmap(&ask->body, d.kept.octets); /* its length is what counts from here */
-	}
+		err = body_map(&ask->body, &d.octets);
 	if (!err) {
 		prepare(store, ask, &d);
 		err = store_commit(store, &d.job);
+		body_unmap(&ask->body, d.octets);
 	}
-	store_keep_end(store, &keeping);
 	if (!err) {
 		tell_trace(store, &d);
 		outcomes = NEW_ARRAY(arena, uint64_t, ask->recipients.count + 1);
 		memcpy(outcomes, d.outcomes, ask->recipients.count * sizeof(*outcomes));
 		answer->outcomes = (struct u64s){ outcomes, ask->recipients.count };
 		answer->batch = d.job.batch_messages;
-		answer->us = (uint64_t)(now() - since);
+		answer->us = d.job.batch_us;
 	} else if (err == ERR_FULL) {
 		store->room_at = INT64_MIN; /* look again: it may have been freed */
 	}

@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { CHECKPOINT_OCTETS = 16 << 20, SIM_KEEP_US = 700, SIM_COMMIT_US = 800, ROOM_KNOWN_MS = 1000 };
+enum { CHECKPOINT_OCTETS = 16 << 20, SIM_COMMIT_US = 1500, ROOM_KNOWN_MS = 1000 };
 
 _Static_assert(sizeof("Return-Path: <>\r\n") - 1 == RETURN_PATH_FIXED, "as it is printed");
 
@@ -219,11 +219,11 @@ static enum err resume_segments(struct opening *opening)
 		db_finish(db, Q_segment_newest);
 	}
 	remove_leftovers(store);
-	err = body_files_resume(store->keeper.segments, newest, end);
+	err = body_files_resume(store->writer.segments, newest, end);
 	if (err == ERR_CORRUPT) {
 		/* Mail goes on in a new file; the check tells which bodies are lost. */
 		note_fault(opening);
-		err = body_files_resume(store->keeper.segments, newest, UINT64_MAX);
+		err = body_files_resume(store->writer.segments, newest, UINT64_MAX);
 	}
 	return err;
 }
@@ -283,12 +283,12 @@ static enum err open_writer(struct opening *opening)
 		err = load_id(writer->db, &store->id);
 	segments.store = store->id;
 	if (!err)
-		err = body_files_open(&segments, &store->keeper.segments);
+		err = body_files_open(&segments, &writer->segments);
 	if (!err)
 		err = resume_segments(opening);
 	if (!err)
 		err = db_number_values(writer->db, Q_body_newest, NULL, 0, &newest);
-	store->keeper.next_body = (uint64_t)newest + 1;
+	writer->next_body = (uint64_t)newest + 1;
 	return err;
 }
 
@@ -360,10 +360,8 @@ static struct store *store_of(const struct store_options *options)
 	store->trace = options->trace;
 	store->io = options->io ? options->io : &io_real;
 	store->writer.checkpoint_octets = CHECKPOINT_OCTETS;
-	store->keeper.health = store->writer.health =
-		(struct health){ .fatal = options->fatal ? options->fatal : end_process,
-				 .fatal_context = options->fatal_context };
-	list_init(&store->kept);
+	store->writer.fatal = options->fatal ? options->fatal : end_process;
+	store->writer.fatal_context = options->fatal_context;
 	store->room_at = INT64_MIN;
 	waitq_init(&store->committed);
 	return store;
@@ -386,7 +384,6 @@ enum err store_open(const struct store_options *options, struct store **out) WAI
 		store_trouble(store, fault(ERR_CORRUPT, "%s", opening.notes[i]),
 			      "run `glasspost store check --deep`");
 	if (!err) {
-		store->keep_batcher = batcher_new(keeper_run_batch, &store->keeper, SIM_KEEP_US);
 		store->batcher = batcher_new(writer_run_batch, &store->writer, SIM_COMMIT_US);
 		lookups_init(store);
 		err = sign_in_init(store);
@@ -407,7 +404,7 @@ static enum err close_files(void *arg)
 	for (size_t i = 0; i < STORE_READERS; i++)
 		db_close(&store->readers[i]);
 	bodies_close(&store->bodies);
-	body_files_close(&store->keeper.segments);
+	body_files_close(&store->writer.segments);
 	db_close(&store->writer.db);
 	return OK;
 }
@@ -418,7 +415,6 @@ void store_close(struct store **store) WAITS
 
 	if (!gone)
 		return;
-	batcher_drop(&gone->keep_batcher);
 	batcher_drop(&gone->batcher);
 	(void)!store_work(close_files, gone);
 	lookups_drop(gone);

@@ -24,18 +24,22 @@ struct body_files {
 	uint64_t store;
 	bool durable;
 	bool broken;
+	bool is_uncertain; /* a commit failed: whether the database has it is known after a restart */
 
 	uint64_t number; /* of the active segment; 0: none */
 	uint64_t newest; /* largest number ever seen */
 	int fd;
+	bool registered;    /* its row is in the database */
 	bool name_flushed;  /* the folder was flushed after it was made */
-	uint64_t flushed;   /* end of what was flushed */
-	uint64_t end;       /* flushed and what is pending or written since */
+	uint64_t kept;      /* end of what was committed */
+	uint64_t end;       /* kept and what is pending or written since */
 	uint64_t written;   /* end of what was handed to the kernel */
 	uint64_t allocated; /* size of the file */
 
 	struct pending *pending;
 	size_t pending_count, pending_room;
+	struct segment_change *changes;
+	size_t change_count, change_room;
 };
 
 void segment_name(uint64_t number, char out[SEGMENT_NAME])
@@ -97,12 +101,13 @@ void body_files_close(struct body_files **segments)
 	if (!gone)
 		return;
 	/* Room taken in advance is given back; nothing durable hangs on it. */
-	if (gone->fd >= 0 && gone->allocated > gone->flushed)
-		(void)!ftruncate(gone->fd, (off_t)gone->flushed);
+	if (gone->fd >= 0 && gone->allocated > gone->kept && !gone->is_uncertain)
+		(void)!ftruncate(gone->fd, (off_t)gone->kept);
 	if (gone->fd >= 0)
 		close(gone->fd);
 	close(gone->folder);
 	free(gone->pending);
+	free(gone->changes);
 	free(gone);
 	*segments = NULL;
 }
@@ -233,6 +238,25 @@ static enum err flush_active(struct body_files *segments)
 	return OK;
 }
 
+static struct segment_change *change_of(struct body_files *segments)
+{
+	struct segment_change *last = segments->changes + segments->change_count;
+
+	if (segments->change_count && last[-1].number == segments->number)
+		return last - 1;
+	if (segments->change_count == segments->change_room) {
+		segments->change_room = segments->change_room ? 2 * segments->change_room : 8;
+		segments->changes = realloc(segments->changes,
+					    segments->change_room * sizeof(*segments->changes));
+		must(segments->changes);
+		last = segments->changes + segments->change_count;
+	}
+	*last = (struct segment_change){ .number = segments->number,
+					 .is_new = !segments->registered };
+	segments->change_count++;
+	return last;
+}
+
 static enum err begin_segment(struct body_files *segments)
 {
 	struct segment_head head = { segments->newest + 1, segments->store };
@@ -263,8 +287,8 @@ static enum err begin_segment(struct body_files *segments)
 	}
 	segments->fd = fd;
 	segments->number = head.number;
-	segments->name_flushed = false;
-	segments->flushed = segments->end = segments->written = SEGMENT_HEADER;
+	segments->registered = segments->name_flushed = false;
+	segments->kept = segments->end = segments->written = SEGMENT_HEADER;
 	segments->allocated = SEGMENT_HEADER;
 	return OK;
 }
@@ -301,8 +325,8 @@ enum err body_files_resume(struct body_files *segments, uint64_t number, uint64_
 	}
 	segments->fd = fd;
 	segments->number = number;
-	segments->name_flushed = true;
-	segments->flushed = segments->end = segments->written = segments->allocated = end;
+	segments->registered = segments->name_flushed = true;
+	segments->kept = segments->end = segments->written = segments->allocated = end;
 	return OK;
 }
 
@@ -321,6 +345,7 @@ enum err body_files_append(struct body_files *segments, uint64_t body, struct st
 	uint64_t span = record_span(octets.len);
 	struct record record = { body, octets.len, crc32c(0, octets.at, octets.len) };
 	struct pending *pending;
+	struct segment_change *change;
 
 	if (segments->broken)
 		return fault(ERR_IO, "the body files are not to be trusted after a failed flush");
@@ -342,27 +367,41 @@ enum err body_files_append(struct body_files *segments, uint64_t body, struct st
 	pending->octets = octets;
 	*out = (struct place){ segments->number, segments->end };
 	segments->end += span;
+	change = change_of(segments);
+	change->end = segments->end;
+	change->added += span;
 	return OK;
 }
 
 enum err body_files_flush(struct body_files *segments)
 {
-	enum err err;
-
 	if (segments->broken)
 		return fault(ERR_IO, "the body files are not to be trusted after a failed flush");
-	err = flush_active(segments);
-	if (err)
-		body_files_forget(segments);
-	else
-		segments->flushed = segments->end;
-	return err;
+	return flush_active(segments);
+}
+
+const struct segment_change *body_files_changes(const struct body_files *segments, size_t *count)
+{
+	*count = segments->change_count;
+	return segments->changes;
+}
+
+void body_files_keep(struct body_files *segments)
+{
+	must(!segments->pending_count);
+	if (segments->change_count)
+		segments->registered = true;
+	segments->kept = segments->end;
+	segments->change_count = 0;
+	segments->is_uncertain = false;
 }
 
 void body_files_forget(struct body_files *segments)
 {
 	segments->pending_count = 0;
-	segments->end = segments->written = segments->flushed;
+	segments->change_count = 0;
+	segments->is_uncertain = true;
+	segments->end = segments->written = segments->kept;
 }
 
 bool body_files_are_broken(const struct body_files *segments)

@@ -3,14 +3,14 @@
 /*
  * segment: the body files DIR/bodies/NNNNNNNN.seg as their one writer sees them.
  *
- * A batch is append..., and then flush, or forget when an append failed.
+ * A batch is append..., flush, and then keep (the database has committed) or forget (it has not).
  *
  * Invariants
- *  (1) What was flushed is never written again.
+ *  (1) What was kept is never written again.
  *  (2) After flush gave OK in a durable store, everything appended is on the disk, and so is the
- *      name of its file. When it fails, the batch is forgotten.
+ *      name of its file.
  *  (3) After forget the next append goes where the forgotten one went; a file made meanwhile stays.
- *  (4) When the disk fails to flush, it is not asked again: every later call fails.
+ *  (4) A flush that failed is not tried again: *broken is set and every later call fails.
  *
  * One thread at a time. Octets given to append must live until flush.
  */
@@ -32,11 +32,19 @@ struct place {
 	uint64_t offset; /* of the record's header */
 };
 
+/* What a batch did to one segment, for the database. */
+struct segment_change {
+	uint64_t number;
+	uint64_t end;   /* where its records end now */
+	uint64_t added; /* octets of records */
+	bool is_new;
+};
+
 [[nodiscard]] enum err body_files_open(const struct body_files_options *options,
 				       struct body_files **out);
 void body_files_close(struct body_files **segments);
 /*
- * Go on in segment `number`, whose committed records end at `end`: what lies behind is cut off. 0: begin
+ * Go on in segment `number`, whose kept records end at `end`: what lies behind is cut off. 0: begin
  * a new one at the first append. Fails with ERR_CORRUPT when the file is missing or shorter.
  */
 [[nodiscard]] enum err body_files_resume(struct body_files *segments, uint64_t number,
@@ -44,6 +52,8 @@ void body_files_close(struct body_files **segments);
 [[nodiscard]] enum err body_files_append(struct body_files *segments, uint64_t body,
 					 struct str octets, struct place *out);
 [[nodiscard]] enum err body_files_flush(struct body_files *segments);
+const struct segment_change *body_files_changes(const struct body_files *segments, size_t *count);
+void body_files_keep(struct body_files *segments);
 void body_files_forget(struct body_files *segments);
 /* A flush failed: what the disk holds is not known any more. */
 bool body_files_are_broken(const struct body_files *segments);

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * state: one open store, as the files of this folder share it. Everything here belongs to the loop's
- * thread but for `keeper` and `writer` (each its batcher's), `bodies` (any thread) and the connections in `readers`
+ * thread but for `writer` (the batcher's), `bodies` (any thread) and the connections in `readers`
  * (lent to one worker at a time).
  */
 #include "config/config.h"
@@ -11,7 +11,6 @@
 #include "store/bodies.h"
 #include "store/commit.h"
 #include "store/directory.h"
-#include "store/keep.h"
 #include "store/resolve.h"
 #include "store/table.h"
 #include "trace/trace.h"
@@ -43,9 +42,6 @@ struct store {
 	unsigned char key[STORE_KEY]; /* DIR/store.key: of kept secrets and made-up salts */
 	uint64_t id;
 
-	struct keeper keeper;
-	struct batcher *keep_batcher;
-	struct list kept; /* of struct keeping: bodies that no committed row refers to yet */
 	struct writer writer;
 	struct batcher *batcher;
 	struct bodies *bodies;
@@ -72,19 +68,6 @@ void store_close(struct store **store) WAITS;
 /* The new one from now on. */
 void store_configure(struct store *store, struct config *config) WAITS;
 
-/* Bodies between the two steps: kept, and not yet referred to. Ended by store_keep_end. */
-struct keeping {
-	struct list link;
-	struct keep_job job;
-};
-/* Make these bodies durable; the octets must live until then, the bodies until store_keep_end, which
- * must follow whatever comes of it. */
-[[nodiscard]] enum err store_keep(struct store *store, struct keeping *keeping,
-				  struct kept_body *bodies, size_t count) WAITS;
-/* The commit that was to refer to them has ended, however. Does nothing for {0}. */
-void store_keep_end(struct store *store, struct keeping *keeping);
-/* Does this segment, not the newest one, hold a body between the two steps? */
-bool store_keeps_in(const struct store *store, uint64_t segment);
 /* Hand the job to the writer; its err, with its text as this fiber's fault. */
 [[nodiscard]] enum err store_commit(struct store *store, struct job *job) WAITS;
 /* fn(db, arg) on a worker thread, in one snapshot. */

@@ -77,41 +77,7 @@ enum err store_read(struct store *store, store_read_fn *fn, void *arg) WAITS
 	return err;
 }
 
-/* ---- the keeper and the writer ---- */
-
-enum err store_keep(struct store *store, struct keeping *keeping, struct kept_body *bodies,
-		    size_t count) WAITS
-{
-	struct keep_job *job = &keeping->job;
-
-	job->bodies = bodies;
-	job->count = count;
-	job->batch.done = false;
-	list_add_last(&store->kept, &keeping->link);
-	batcher_run(store->keep_batcher, &job->batch);
-	return job->err ? fault(job->err, "%s", job->text) : OK;
-}
-
-void store_keep_end(struct store *store, struct keeping *keeping)
-{
-	if (!keeping->link.next)
-		return;
-	list_remove(&keeping->link);
-	waitq_wake_all(&store->committed);
-}
-
-/* What is being placed goes to the newest segment; batches are answered in their order. */
-bool store_keeps_in(const struct store *store, uint64_t segment)
-{
-	LIST_EACH (link, &store->kept) {
-		const struct keep_job *job = &CONTAINER_OF(link, struct keeping, link)->job;
-
-		for (size_t i = 0; job->batch.done && i < job->count; i++)
-			if (job->bodies[i].place.segment == segment)
-				return true;
-	}
-	return false;
-}
+/* ---- the writer ---- */
 
 enum err store_commit(struct store *store, struct job *job) WAITS
 {
