@@ -88,18 +88,34 @@ static size_t utf8_length(const unsigned char *at, size_t room)
 	return length;
 }
 
+/* How many octets from i on are ASCII, looked at eight at a time. */
+static size_t ascii_length(struct str s, size_t i)
+{
+	size_t start = i;
+	uint64_t word;
+
+	for (; s.len - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, s.at + i, sizeof(word));
+		if (word & 0x8080808080808080)
+			break;
+	}
+	return i - start;
+}
+
 bool str_is_utf8(struct str s)
 {
 	size_t i = 0;
 
-	while (i < s.len) {
+	for (;;) {
+		i += ascii_length(s, i);
+		if (i == s.len)
+			return true;
 		size_t length = utf8_length((const unsigned char *)s.at + i, s.len - i);
 
 		if (length == 0)
 			return false;
 		i += length;
 	}
-	return true;
 }
 
 size_t str_find(struct str s, char c)

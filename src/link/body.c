@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,7 +12,7 @@
 #define MFD_NOEXEC_SEAL 0x0008u /* Linux 6.3 */
 #endif
 
-enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE };
+enum { SEALS = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE, COPY_MAX = 1 << 20 };
 
 /* ---- views ---- */
 
@@ -38,6 +39,35 @@ enum err body_check(const struct body *body)
 	return OK;
 }
 
+/* Up to here a copy costs less than a mapping, whose end interrupts every thread of the process. */
+static bool is_copied(const struct body *body)
+{
+	return body->size <= COPY_MAX;
+}
+
+static enum err read_body(const struct body *body, struct str *out)
+{
+	size_t size = (size_t)body->size;
+	char *at = malloc(size);
+	size_t len = 0;
+
+	must(at);
+	while (len < size) {
+		ssize_t got = pread(body->fd, at + len, size - len, (off_t)len);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0) {
+			free(at);
+			return got ? fault_errno("read a body")
+				   : fault(ERR_PROTOCOL, "a body that is shorter than announced");
+		}
+		len += (size_t)got;
+	}
+	*out = (struct str){ at, size };
+	return OK;
+}
+
 enum err body_map(const struct body *body, struct str *out)
 {
 	void *at;
@@ -50,6 +80,8 @@ enum err body_map(const struct body *body, struct str *out)
 	err = body_check(body);
 	if (err)
 		return err;
+	if (is_copied(body))
+		return read_body(body, out);
 	at = mmap(NULL, (size_t)body->size, PROT_READ, MAP_SHARED, body->fd, 0);
 	if (at == MAP_FAILED)
 		return fault_errno("map a body of %llu octets", (unsigned long long)body->size);
@@ -59,7 +91,11 @@ enum err body_map(const struct body *body, struct str *out)
 
 void body_unmap(const struct body *body, struct str mapped)
 {
-	if (body_is_memfd(body) && mapped.at)
+	if (!body_is_memfd(body) || !mapped.at)
+		return;
+	if (is_copied(body))
+		free((void *)(uintptr_t)mapped.at);
+	else
 		munmap((void *)(uintptr_t)mapped.at, mapped.len);
 }
 
