@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
-from glasspost import Server  # noqa: E402
+from glasspost import PROGRAM, Server  # noqa: E402,F401
 
 TICKS = os.sysconf("SC_CLK_TCK")
 RECIPIENT = "user@bench.example"
