@@ -16,6 +16,8 @@ HINTS, HINTS_OF = "tools/tidylib/analyzer.h", "src/base/err.c"
 CPPCHECK = ["cppcheck", "--quiet", "--enable=warning,performance,portability", "--inline-suppr", "--std=c11",
             "--language=c", "--max-ctu-depth=4", "--suppressions-list=tools/tidylib/cppcheck.txt",
             "--template={file}:{line}: cppcheck-{id}: {message}", "-Isrc", "-D_GNU_SOURCE", "-D__linux__"]
+# Each release finds other things and formats otherwise; Debian 12's rule, on other systems these are passed over.
+RULING = {"clang-format": "14", "clang-tidy": "14", "cppcheck": "2.10"}
 COMPLAINT = re.compile(r"^(\S+?):(\d+):(\d+): (?:warning|error): (.*) \[(\S+?)\]$")
 
 
@@ -66,6 +68,16 @@ def version(program):
     return subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
 
 
+def rules(program):
+    """Is this the version that rules? Says so when it is not."""
+    found = re.search(r"(?:version|Cppcheck) ([\d.]+)", version(program))
+    number = found[1] if found else "unknown"
+    if (number + ".").startswith(RULING[program] + "."):
+        return True
+    print(f"tidy: skipped: {program} {number} is here, {RULING[program]} rules; --any-version runs it", flush=True)
+    return False
+
+
 def compile_commands(root):
     """path -> arguments, of the release preset; configures it when that was never done."""
     database = root / "build" / "compile_commands.json"
@@ -110,8 +122,8 @@ def run_cppcheck(root, path):
     return [line for line in done.stderr.splitlines() if re.match(r"\S+:\d+: cppcheck-", line)]
 
 
-def jobs(root, tree, wanted):
-    """(key, function, arguments) of all there is to run. Tests are formatted, and no more."""
+def jobs(root, tree, wanted, chosen):
+    """(key, function, arguments) of what the chosen programs have to do. Tests are formatted, and no more."""
     contents, commands = Contents(tree), compile_commands(root)
     style = (root / ".clang-format").read_text()
     checks = (root / ".clang-tidy").read_text() + (root / HINTS).read_text() + version("clang-tidy")
@@ -122,11 +134,13 @@ def jobs(root, tree, wanted):
         if not wanted(path):
             continue
         alone = hashlib.sha256("\0".join(("format", style, formatter, path, source.text)).encode()).hexdigest()
-        yield alone, run_format, (root, path)
+        if "clang-format" in chosen:
+            yield alone, run_format, (root, path)
         if source.is_test or source.is_header:
             continue
-        yield contents.hash(path, "cppcheck", suppressed, *CPPCHECK), run_cppcheck, (root, path)
-        if path in commands:
+        if "cppcheck" in chosen:
+            yield contents.hash(path, "cppcheck", suppressed, *CPPCHECK), run_cppcheck, (root, path)
+        if "clang-tidy" in chosen and path in commands:
             command = commands[path]
             yield contents.hash(path, "clang-tidy", checks, *command), run_clang_tidy, (root, path, command)
 
@@ -136,9 +150,10 @@ def missing():
             for name in ("clang-format", "clang-tidy", "cppcheck") if not shutil.which(name)]
 
 
-def check(root, tree, wanted):
+def check(root, tree, wanted, any_version=False):
     if missing():
         return missing()
+    chosen = {program for program in RULING if any_version or rules(program)}
     cache, found = Cache(root / "build" / "tidy-cache"), []
 
     def answer(job):
@@ -150,7 +165,7 @@ def check(root, tree, wanted):
         return lines
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 2) as pool:
-        for lines in pool.map(answer, list(jobs(root, tree, wanted))):
+        for lines in pool.map(answer, list(jobs(root, tree, wanted, chosen))):
             found += [line for line in lines if wanted(line.split(":")[0])]
     return sorted(set(found))
 
