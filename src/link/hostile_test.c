@@ -365,7 +365,7 @@ static void many_reads(struct raw *raw) WAITS
 {
 	char octets[200];
 	size_t len = frame_of(octets, FRAME_CALL, MESSAGE_maildrop_read,
-			      &(struct ask_maildrop_read){ .length = LIMIT_link_inline_body });
+			      &(struct ask_maildrop_read){ .length = LIMIT_maildrop_piece });
 
 	for (unsigned i = 0; i < READS; i++)
 		while (send(raw->fd, octets, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&

@@ -64,7 +64,7 @@ void maildrop_forget(struct maildrop *drop) WAITS
 
 static uint64_t length_at(const struct maildrop *drop, struct position from)
 {
-	uint64_t most = drop->heads_only ? HEAD_OCTETS : LIMIT_link_inline_body;
+	uint64_t most = drop->heads_only ? HEAD_OCTETS : LIMIT_maildrop_piece;
 	uint64_t left = drop->sizes[from.index] - from.offset;
 
 	return left < most ? left : most;

@@ -11,7 +11,7 @@
  *  (3) Passwords are asked for in the clear only where the listener allows it; octets that came in
  *      the clear behind STLS are never executed [rfc2595 4].
  *  (4) CAPA lists what works in this state of this session, and nothing else [rfc2449 5].
- *  (5) Bodies pass through in pieces of LIMIT_link_inline_body octets; memory does not grow with
+ *  (5) Bodies pass through in pieces of LIMIT_maildrop_piece octets; memory does not grow with
  *      the message. The list of messages is held as 16 octets a message.
  *
  * Lives in: gate (class user) and every test that needs a POP3 server. The caller has read the PROXY
