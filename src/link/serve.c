@@ -101,10 +101,7 @@ static void send_failure(struct link_peer *peer, const struct frame *call, enum 
 	struct failure failure = { err, str_first(str_of(*text ? text : err_text(err)),
 						  FAULT_TEXT_MAX) };
 
-	/*
-	 * It can only fail when the channel has ended: then the caller has ERR_GONE. There is a frame's
-	 * room past the bound, and since there was room at all, one answer has come at most.
-	 */
+	/* It can only fail when the channel has ended: then the caller has ERR_GONE. */
 	if (channel_send(peer->channel, &head, &failure_shape, &failure))
 		return;
 }
@@ -176,21 +173,19 @@ static enum err decode_ask(struct job *job, const struct frame *frame, int *fd)
 	return err;
 }
 
-static void start_job(struct link_peer *peer, struct job *job)
+/*
+ * Without memory for a fiber of its own the call is served here, and the next ones wait: a lock or a
+ * handle that is given back must come back, or its owner is shut out for as long as the channel lives.
+ */
+static void start_job(struct link_peer *peer, struct job *job) WAITS
 {
-	enum err err = fiber_spawn(peer->group, job->message->name, job_fiber, job, NULL);
-
-	if (!err) {
-		peer->calls++;
-		peer->held += job->held;
-		return;
-	}
-	shape_close(job->message->ask, job->ask);
-	send_failure(peer, &job->head, err, fault_text());
-	job_give(job);
+	peer->calls++;
+	peer->held += job->held;
+	if (fiber_spawn(peer->group, job->message->name, job_fiber, job, NULL))
+		job_fiber(job);
 }
 
-static enum err dispatch(struct link_peer *peer, const struct frame *frame, int fd)
+static enum err dispatch(struct link_peer *peer, const struct frame *frame, int fd) WAITS
 {
 	struct job *job;
 	enum err err = check_call(peer, frame);

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import resource
 import signal
 import threading
 import time
@@ -62,6 +63,29 @@ def test_the_nth_allocation_that_fails_loses_nothing(stand, role):
     judge(server, ledger, what=f"the n-th allocation of {role} fails", attacks=struck)
     print(f"{role}: {count} in a run, {struck} faults happened")
     assert struck, "no fault happened"
+
+
+def address_space(pid):
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize("role", ["store", "filter", "gate-mx"])
+def test_a_role_that_gets_no_more_memory_loses_nothing(stand, role):
+    """As of a moment nothing more is given to it, with a little left or without."""
+    server, ledger, rng = stand
+    extras = [0, 1 << 18, 1 << 22]
+    for seed, extra in enumerate(extras, 1 + 10 * ROLES.index(role)):  # no client sends what another sent
+        pid = role_pid(server, role)
+        usual = resource.prlimit(pid, resource.RLIMIT_AS)
+        resource.prlimit(pid, resource.RLIMIT_AS, (address_space(pid) + extra, usual[1]))
+        with contextlib.suppress(OSError), Load(ledger, server.port("smtp"), ADDRESSES, clients=20, seed=seed):
+            one_run(server, ledger, rng)
+        with contextlib.suppress(ProcessLookupError):  # it ended; the next one has the usual limit
+            resource.prlimit(pid, resource.RLIMIT_AS, usual)
+        wait_for(lambda: accepted(server, ledger, rng), seconds=15, what="an acknowledgement")
+        calm(server, role)
+    judge(server, ledger, what=f"no more memory for {role}", attacks=len(extras))
 
 
 @pytest.mark.parametrize("role", ROLES)
