@@ -70,7 +70,7 @@ def address_space(pid):
         return int(file.read().split()[0]) * resource.getpagesize()
 
 
-@pytest.mark.parametrize("role", ["store", "filter", "gate-mx"])
+@pytest.mark.parametrize("role", ROLES)
 def test_a_role_that_gets_no_more_memory_loses_nothing(stand, role):
     """As of a moment nothing more is given to it, with a little left or without."""
     server, ledger, rng = stand
