@@ -4,24 +4,12 @@
  * client says, without ever waiting. The server must end, say nothing but well-formed replies, and
  * keep no message that has a bare newline or more than its size.
  */
+#include "smtp/smtp.h"
 #include "smtp/stage.h"
 
 #include <stdlib.h>
 
 enum { LONG_MS = 3'600'000, INPUT_MAX = 65'536, SIZE_MAX_OCTETS = 4096 };
-
-/* Somewhere, though telnet's commands may be strewn in: a line is read without them. */
-static bool names_binarymime(struct str input)
-{
-	struct arena arena = { 0 };
-	struct str plain = telnet_strip(&arena, input);
-	bool found = false;
-
-	for (size_t i = 0; !found && i < plain.len; i++)
-		found = str_starts_nocase(str_from(plain, i), S("BINARYMIME"));
-	arena_drop(&arena);
-	return found;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
