@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 enum { OPEN_FILES = 64, PIECE = 65536 };
@@ -156,19 +157,23 @@ static enum err read_exactly(const struct open_segment *file, uint64_t offset, v
 	return OK;
 }
 
+static enum err check_head(const unsigned char head[RECORD_HEADER], const struct body_place *at,
+			   struct record *record)
+{
+	if (!record_parse(head, record) || record->body != at->body || record->length != at->length)
+		return fault(ERR_CORRUPT, "body %llu is not at octet %llu of body file %llu",
+			     (unsigned long long)at->body, (unsigned long long)at->place.offset,
+			     (unsigned long long)at->place.segment);
+	return OK;
+}
+
 static enum err read_head(const struct open_segment *file, const struct body_place *at,
 			  struct record *record)
 {
 	unsigned char head[RECORD_HEADER];
 	enum err err = read_exactly(file, at->place.offset, head, sizeof(head));
 
-	if (err)
-		return err;
-	if (!record_parse(head, record) || record->body != at->body || record->length != at->length)
-		return fault(ERR_CORRUPT, "body %llu is not at octet %llu of body file %llu",
-			     (unsigned long long)at->body, (unsigned long long)at->place.offset,
-			     (unsigned long long)at->place.segment);
-	return OK;
+	return err ? err : check_head(head, at, record);
 }
 
 enum err bodies_read(struct bodies *bodies, const struct body_place *at, uint64_t offset,
@@ -187,6 +192,14 @@ enum err bodies_read(struct bodies *bodies, const struct body_place *at, uint64_
 		err = read_exactly(file, at->place.offset + RECORD_HEADER + offset, octets, len);
 	give_file(bodies, file);
 	return err;
+}
+
+static enum err compare_checksum(const struct body_place *at, uint32_t found, uint32_t wanted)
+{
+	if (found == wanted)
+		return OK;
+	return fault(ERR_CORRUPT, "body %llu in body file %llu is damaged (checksum)",
+		     (unsigned long long)at->body, (unsigned long long)at->place.segment);
 }
 
 static enum err verify_octets(const struct open_segment *file, const struct body_place *at,
@@ -209,10 +222,7 @@ static enum err verify_octets(const struct open_segment *file, const struct body
 		left -= len;
 	}
 	free(piece);
-	if (!err && crc != checksum)
-		err = fault(ERR_CORRUPT, "body %llu in body file %llu is damaged (checksum)",
-			    (unsigned long long)at->body, (unsigned long long)at->place.segment);
-	return err;
+	return err ? err : compare_checksum(at, crc, checksum);
 }
 
 enum err bodies_verify(struct bodies *bodies, const struct body_place *at)
@@ -228,4 +238,34 @@ enum err bodies_verify(struct bodies *bodies, const struct body_place *at)
 		err = verify_octets(file, at, record.checksum);
 	give_file(bodies, file);
 	return err;
+}
+
+/* Most bodies come with their header in one system call. */
+static enum err read_record(const struct open_segment *file, const struct body_place *at,
+			    unsigned char head[RECORD_HEADER], void *octets)
+{
+	struct iovec parts[] = { { head, RECORD_HEADER }, { octets, at->length } };
+	ssize_t got = preadv(file->fd, parts, COUNT_OF(parts), (off_t)at->place.offset);
+	enum err err;
+
+	if (got >= 0 && (uint64_t)got == RECORD_HEADER + at->length)
+		return OK;
+	err = read_exactly(file, at->place.offset, head, RECORD_HEADER);
+	return err ? err : read_exactly(file, at->place.offset + RECORD_HEADER, octets, at->length);
+}
+
+enum err bodies_read_whole(struct bodies *bodies, const struct body_place *at, void *octets)
+{
+	unsigned char head[RECORD_HEADER];
+	struct open_segment *file;
+	struct record record;
+	enum err err = take_file(bodies, at->place.segment, &file);
+
+	if (err)
+		return err;
+	err = read_record(file, at, head, octets);
+	give_file(bodies, file);
+	if (!err)
+		err = check_head(head, at, &record);
+	return err ? err : compare_checksum(at, crc32c(0, octets, at->length), record.checksum);
 }

@@ -22,6 +22,9 @@ void bodies_close(struct bodies **bodies);
 /* len octets of the body from offset; both lie within its length. Checks the record's header. */
 [[nodiscard]] enum err bodies_read(struct bodies *bodies, const struct body_place *at,
 				   uint64_t offset, void *octets, size_t len);
+/* All octets of the body, its checksum compared. */
+[[nodiscard]] enum err bodies_read_whole(struct bodies *bodies, const struct body_place *at,
+					 void *octets);
 /* Reads the whole and compares checksums. */
 [[nodiscard]] enum err bodies_verify(struct bodies *bodies, const struct body_place *at);
 /* This segment is about to go: keep no descriptor of it. */

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { LOGINS_REMEMBERED = 20000 };
+enum { LOGINS_REMEMBERED = 20000, GATHERED_MAX = 32 };
 
 struct maildrops {
 	struct table held;   /* struct maildrop, by mailbox */
@@ -43,6 +43,9 @@ struct maildrop {
 	size_t count;
 	unsigned char *verified; /* a bit a message: its checksum was compared in this session */
 	struct opened opened;
+	struct list wanted;              /* pieces that calls wait for */
+	bool is_reading;                 /* a worker reads some of them */
+	struct waitq were_read;          /* woken when it has */
 	char address[LIMIT_address + 1]; /* for the trace */
 	char folder[LIMIT_folder_name + 1];
 };
@@ -183,6 +186,8 @@ static enum err open_for(struct peer *peer, const struct signed_in *who, struct 
 
 	must(drop);
 	drop->store = store;
+	list_init(&drop->wanted);
+	waitq_init(&drop->were_read);
 	drop->account = who->account;
 	drop->session = who->session;
 	note(drop->address, sizeof(drop->address), who->address);
@@ -291,37 +296,57 @@ struct piece {
 	struct opened opened;
 	bool verify;
 	uint64_t offset;
+	size_t wanted; /* octets; fewer come at the end of the message */
 	char *at;
-	size_t len;
+	size_t len; /* octets that came */
+	struct list link;
+	bool was_read; /* with `err` */
+	enum err err;
 };
+
+static void note_place(struct db *db, struct opened *o)
+{
+	struct arena arena = { 0 };
+	struct str sender = str_first(db_text_at(db, Q_message_get, 2), LIMIT_address);
+	struct str prefix = return_path(&arena, sender);
+
+	o->body.body = (uint64_t)db_int_at(db, Q_message_get, 0);
+	o->body.place.segment = (uint64_t)db_int_at(db, Q_message_get, 3);
+	o->body.place.offset = (uint64_t)db_int_at(db, Q_message_get, 4);
+	o->body.length = (uint64_t)db_int_at(db, Q_message_get, 5);
+	memcpy(o->prefix, prefix.at, prefix.len);
+	o->prefix_len = prefix.len;
+	o->is_valid = true;
+	arena_drop(&arena);
+}
 
 static enum err look_up(struct db *db, struct piece *piece)
 {
 	struct maildrop *drop = piece->drop;
 	struct opened *o = &piece->opened;
-	struct arena arena = { 0 };
-	struct str prefix;
-	bool has_row;
+	bool has_row = true;
 	enum err err = db_select(db, Q_message_get, db_id(drop->account), db_id(drop->mailbox),
 				 db_id(drop->entries[o->index].uid));
 
 	if (!err)
 		err = db_step(db, Q_message_get, &has_row);
-	if (err)
-		return err;
-	if (!has_row)
-		return fault(ERR_NOT_FOUND, "the message is gone");
-	o->body.body = (uint64_t)db_int_at(db, Q_message_get, 0);
-	o->body.place.segment = (uint64_t)db_int_at(db, Q_message_get, 3);
-	o->body.place.offset = (uint64_t)db_int_at(db, Q_message_get, 4);
-	o->body.length = (uint64_t)db_int_at(db, Q_message_get, 5);
-	prefix = return_path(&arena, str_first(db_text_at(db, Q_message_get, 2), LIMIT_address));
-	memcpy(o->prefix, prefix.at, prefix.len);
-	o->prefix_len = prefix.len;
-	o->is_valid = true;
-	arena_drop(&arena);
+	if (!err && has_row)
+		note_place(db, o);
 	db_finish(db, Q_message_get);
-	return OK;
+	return err || has_row ? err : fault(ERR_NOT_FOUND, "the message is gone");
+}
+
+static enum err read_body(const struct piece *piece, uint64_t offset, char *at, size_t len)
+{
+	struct bodies *bodies = piece->drop->store->bodies;
+	const struct body_place *body = &piece->opened.body;
+	enum err err = OK;
+
+	if (piece->verify && offset == 0 && len == body->length)
+		return bodies_read_whole(bodies, body, at);
+	if (piece->verify)
+		err = bodies_verify(bodies, body);
+	return err || len == 0 ? err : bodies_read(bodies, body, offset, at, len);
 }
 
 static enum err read_octets(struct piece *piece)
@@ -329,64 +354,104 @@ static enum err read_octets(struct piece *piece)
 	const struct opened *o = &piece->opened;
 	uint64_t size = o->prefix_len + o->body.length;
 	uint64_t offset = piece->offset;
+	uint64_t left = offset < size ? size - offset : 0;
 	size_t from_prefix = 0;
-	enum err err = OK;
 
-	if (offset >= size) {
-		piece->len = 0;
+	piece->len = left < piece->wanted ? (size_t)left : piece->wanted;
+	if (piece->len == 0)
 		return OK;
-	}
-	if (piece->len > size - offset)
-		piece->len = (size_t)(size - offset);
 	if (offset < o->prefix_len) {
 		from_prefix = o->prefix_len - (size_t)offset;
 		if (from_prefix > piece->len)
 			from_prefix = piece->len;
 		memcpy(piece->at, o->prefix + offset, from_prefix);
 	}
-	if (piece->verify)
-		err = bodies_verify(piece->drop->store->bodies, &o->body);
-	if (!err && piece->len > from_prefix)
-		err = bodies_read(piece->drop->store->bodies, &o->body,
-				  offset + from_prefix - o->prefix_len, piece->at + from_prefix,
-				  piece->len - from_prefix);
-	return err;
+	return read_body(piece, offset + from_prefix - o->prefix_len, piece->at + from_prefix,
+			 piece->len - from_prefix);
 }
 
-static enum err read_known(void *arg)
-{
-	return read_octets(arg);
-}
-
-static enum err read_unknown(struct db *db, void *arg)
+/* Not looked up yet, or a compaction has moved it. */
+static enum err read_piece(struct db *db, void *arg)
 {
 	struct piece *piece = arg;
-	enum err err = look_up(db, piece);
+	enum err err = piece->opened.is_valid ? read_octets(piece) : ERR_NOT_FOUND;
 
+	if (err != ERR_NOT_FOUND)
+		return err;
+	err = look_up(db, piece);
 	return err ? err : read_octets(piece);
 }
 
-static enum err read_piece(struct piece *piece) WAITS
+/* Pieces of one message follow each other: what is known of it serves them all. */
+static enum err read_pieces(struct db *db, void *arg)
 {
-	struct store *store = piece->drop->store;
-	size_t len = piece->len;
-	enum err err = ERR_NOT_FOUND;
+	struct list *pieces = arg;
+	const struct piece *before = NULL;
 
-	if (piece->opened.is_valid)
-		err = store_work(read_known, piece);
-	/* Not looked up yet, or a compaction has moved it: twice is enough for that. */
-	for (int i = 0; i < 2 && err == ERR_NOT_FOUND; i++) {
-		piece->len = len;
-		err = store_read(store, read_unknown, piece);
+	LIST_EACH (link, pieces) {
+		struct piece *piece = CONTAINER_OF(link, struct piece, link);
+
+		if (before && !before->err && before->opened.index == piece->opened.index) {
+			piece->opened = before->opened;
+			piece->verify = false;
+		}
+		piece->err = read_piece(db, piece);
+		before = piece;
 	}
-	return err;
+	return OK;
+}
+
+static void read_some(struct maildrop *drop) WAITS
+{
+	struct list pieces;
+	struct list *link;
+	enum err err;
+
+	list_init(&pieces);
+	for (int i = 0; i < GATHERED_MAX && !list_is_empty(&drop->wanted); i++)
+		list_add_last(&pieces, list_take_first(&drop->wanted));
+	drop->is_reading = true;
+	err = store_read(drop->store, read_pieces, &pieces);
+	drop->is_reading = false;
+	while ((link = list_take_first(&pieces))) {
+		struct piece *piece = CONTAINER_OF(link, struct piece, link);
+
+		piece->was_read = true;
+		if (err)
+			piece->err = err;
+	}
+	waitq_wake_all(&drop->were_read);
+}
+
+/*
+ * A gate reads ahead: calls come by the dozen, and one worker reads for all of them in one go. Whoever
+ * failed so tries alone, and learns why.
+ */
+static enum err read_with_others(struct piece *piece) WAITS
+{
+	struct maildrop *drop = piece->drop;
+	bool verify = piece->verify;
+
+	list_add_last(&drop->wanted, &piece->link);
+	/* The calls that came in the same breath get here first; that we are to stop changes nothing. */
+	(void)!fiber_yield();
+	while (!piece->was_read)
+		if (drop->is_reading)
+			(void)waitq_wait_through(&drop->were_read, NEVER);
+		else
+			read_some(drop);
+	if (!piece->err)
+		return OK;
+	piece->verify = verify;
+	piece->opened.is_valid = false;
+	return store_read(drop->store, read_piece, piece);
 }
 
 enum err store_maildrop_read(struct peer *peer, const struct ask_maildrop_read *ask,
 			     struct arena *arena, struct answer_maildrop_read *answer) WAITS
 {
 	struct maildrop *drop;
-	struct piece piece = { .offset = ask->offset, .len = ask->length };
+	struct piece piece = { .offset = ask->offset, .wanted = ask->length };
 	enum err err = take_drop(peer, ask->drop, &drop);
 
 	if (err)
@@ -396,12 +461,12 @@ enum err store_maildrop_read(struct peer *peer, const struct ask_maildrop_read *
 		return fault(ERR_NOT_FOUND, "no such message in this maildrop");
 	}
 	piece.drop = drop;
-	piece.at = arena_take(arena, piece.len + 1);
+	piece.at = arena_take(arena, piece.wanted + 1);
 	if (drop->opened.is_valid && drop->opened.index == ask->index)
 		piece.opened = drop->opened;
 	piece.opened.index = (size_t)ask->index;
 	piece.verify = !(drop->verified[ask->index / 8] & 1u << ask->index % 8);
-	err = read_piece(&piece);
+	err = read_with_others(&piece);
 	if (!err) {
 		drop->verified[ask->index / 8] |= (unsigned char)(1u << ask->index % 8);
 		drop->opened = piece.opened;
