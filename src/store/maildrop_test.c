@@ -255,6 +255,99 @@ static void a_maildrop_may_be_closed_while_it_is_being_read(void **state)
 	fixture_run(&(struct fixture){ .body = close_under_way });
 }
 
+enum { TOGETHER = 60, PIECE_OF_SIX = 10 };
+
+struct together {
+	struct fixture *f;
+	uint64_t where[4];
+	struct arena arena;
+	struct str piece;
+	enum err err;
+};
+
+static void read_one(void *arg) WAITS
+{
+	struct together *t = arg;
+
+	t->err = read_at(t->f, &t->arena, t->where, &t->piece);
+}
+
+static void check_whole(const struct together pieces[6], uint64_t number)
+{
+	OWNED(arena) struct arena arena = { 0 };
+	OWNED(buf) struct buf whole = BUF(1000);
+
+	for (size_t i = 0; i < 6; i++) {
+		CHECK(pieces[i].err == OK);
+		buf_add(&whole, pieces[i].piece);
+	}
+	CHECK(str_is(buf_str(&whole),
+		     str_print(&arena,
+			       "Return-Path: <from@example.com>\r\nSubject: x\r\n\r\nbody %llu\r\n",
+			       (unsigned long long)number)));
+}
+
+/* Flips a bit of the text whose number this is. */
+static void damage_body(int fd, unsigned number)
+{
+	char octets[4096];
+	ssize_t got = pread(fd, octets, sizeof(octets), 0);
+	char text[20];
+	size_t at;
+
+	CHECK(got > 0);
+	snprintf(text, sizeof(text), "body %u", number);
+	at = str_find_str((struct str){ octets, (size_t)got }, str_of(text));
+	CHECK(at != STR_NONE);
+	CHECK(pwrite(fd, "B", 1, (off_t)at) == 1);
+}
+
+/* Six pieces each of ten messages, all at once; the fourth message is damaged. */
+static void read_together(struct fixture *f) WAITS
+{
+	struct answer_maildrop_open drop;
+	struct together all[TOGETHER] = { 0 };
+	struct fiber_group group;
+	char path[400];
+	int fd;
+
+	add_account(f, ANNA, NULL, -1);
+	for (uint64_t i = 0; i < 10; i++) {
+		char text[40];
+
+		snprintf(text, sizeof(text), "Subject: x\r\n\r\nbody %llu\r\n",
+			 (unsigned long long)i);
+		CHECK(hand_one(f, i + 1, ANNA, text) == DELIVERY_DONE);
+	}
+	snprintf(path, sizeof(path), "%s/bodies/00000001.seg", f->folder);
+	fd = open(path, O_RDWR);
+	damage_body(fd, 3);
+	close(fd);
+	CHECK(open_drop(f->peer, sign_in_as(f, ANNA), &drop) == OK);
+	group_init(&group);
+	for (uint64_t i = 0; i < TOGETHER; i++) {
+		all[i].f = f;
+		memcpy(all[i].where,
+		       (uint64_t[]){ drop.drop, i / 6, i % 6 * PIECE_OF_SIX, PIECE_OF_SIX },
+		       sizeof(all[i].where));
+		CHECK(fiber_spawn(&group, "reader", read_one, &all[i], NULL) == OK);
+	}
+	CHECK(group_wait(&group, NEVER) == OK);
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		if (i / 6 == 3)
+			CHECK(all[i].err == ERR_CORRUPT && all[i].piece.len == 0);
+		else if (i % 6 == 0)
+			check_whole(&all[i], i / 6);
+	for (size_t i = 0; i < TOGETHER; i++)
+		arena_drop(&all[i].arena);
+}
+
+static void of_pieces_asked_for_together_only_the_damaged_ones_fail(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = read_together });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +357,7 @@ int main(void)
 		cmocka_unit_test(what_is_deleted_is_gone_and_the_rest_is_there),
 		cmocka_unit_test(a_damaged_body_is_told_and_never_handed_out),
 		cmocka_unit_test(a_maildrop_may_be_closed_while_it_is_being_read),
+		cmocka_unit_test(of_pieces_asked_for_together_only_the_damaged_ones_fail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
