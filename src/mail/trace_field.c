@@ -7,18 +7,59 @@ enum { FOLD_AT = 78 /* rfc5322 2.1.1 */, COMMENT_MAX = 255 };
 struct folder {
 	struct buf *out;
 	size_t line_at; /* where the current line starts */
+	bool has_text;  /* behind the field's name: that is never alone on its line */
 };
 
-static void add_piece(struct folder *folder, struct str piece)
+static void add_whole(struct folder *folder, struct str piece)
 {
-	if (folder->out->len - folder->line_at + 1 + piece.len > FOLD_AT) {
+	if (folder->has_text && folder->out->len - folder->line_at + 1 + piece.len > FOLD_AT) {
 		buf_add_c(folder->out, "\r\n");
 		folder->line_at = folder->out->len;
 		buf_add_char(folder->out, '\t');
 	} else {
 		buf_add_char(folder->out, ' ');
 	}
+	folder->has_text = true;
 	buf_add(folder->out, piece);
+}
+
+/* Is there a line that takes so many octets, this one or the next? */
+static bool has_line_for(const struct folder *folder, size_t len)
+{
+	size_t taken = folder->has_text ? 1 : folder->out->len - folder->line_at + 1;
+
+	return taken + len <= FOLD_AT;
+}
+
+/* On one line where they can be: a name and what it names. */
+static void add_clause(struct folder *folder, const char *name, struct str value)
+{
+	OWNED(buf) struct buf both = BUF(2048);
+
+	buf_print(&both, "%s %.*s", name, STR_ARGS(value));
+	if (has_line_for(folder, both.len)) {
+		add_whole(folder, buf_str(&both));
+		return;
+	}
+	add_whole(folder, str_of(name));
+	add_whole(folder, value);
+}
+
+/* rfc5322 3.2.2: a comment may be folded wherever it has a blank. */
+static void add_comment(struct folder *folder, struct str comment)
+{
+	size_t blank;
+
+	if (has_line_for(folder, comment.len)) {
+		add_whole(folder, comment);
+		return;
+	}
+	while ((blank = str_find(comment, ' ')) != STR_NONE) {
+		if (blank > 0)
+			add_whole(folder, str_first(comment, blank));
+		comment = str_from(comment, blank + 1);
+	}
+	add_whole(folder, comment);
 }
 
 /* What strangers said, fit for a comment: nothing in it is syntax (rfc5322 3.2.2 ctext). */
@@ -68,14 +109,13 @@ static void add_from(struct folder *folder, const struct received *received)
 	OWNED(buf) struct buf text = BUF(2048);
 	bool is_name = is_domain_or_literal(received->from_helo, false);
 
-	buf_add_c(&text, "from ");
 	if (is_name)
 		buf_add(&text, received->from_helo);
 	else if (has_ip(&received->from_addr))
 		add_literal(&text, &received->from_addr);
 	else
 		buf_add_c(&text, "localhost"); /* a UNIX socket */
-	add_piece(folder, buf_str(&text));
+	add_clause(folder, "from", buf_str(&text));
 	buf_reset(&text);
 	if (has_ip(&received->from_addr)) {
 		buf_add_char(&text, '(');
@@ -85,7 +125,7 @@ static void add_from(struct folder *folder, const struct received *received)
 		}
 		add_literal(&text, &received->from_addr);
 		buf_add_char(&text, ')');
-		add_piece(folder, buf_str(&text));
+		add_comment(folder, buf_str(&text));
 	}
 	if (is_name || received->from_helo.len == 0)
 		return;
@@ -93,7 +133,7 @@ static void add_from(struct folder *folder, const struct received *received)
 	buf_add_c(&text, "(helo=");
 	add_comment_text(&text, received->from_helo);
 	buf_add_char(&text, ')');
-	add_piece(folder, buf_str(&text));
+	add_comment(folder, buf_str(&text));
 }
 
 static void add_by(struct folder *folder, const struct received *received)
@@ -101,25 +141,17 @@ static void add_by(struct folder *folder, const struct received *received)
 	OWNED(buf) struct buf text = BUF(2048);
 	bool is_name = is_domain_or_literal(received->by, false);
 
-	buf_print(&text, "by %.*s", STR_ARGS(is_name ? received->by : S("localhost")));
-	add_piece(folder, buf_str(&text));
-	buf_reset(&text);
-	if (is_atom(received->with)) {
-		buf_print(&text, "with %.*s", STR_ARGS(received->with));
-		add_piece(folder, buf_str(&text));
-		buf_reset(&text);
-	}
+	add_clause(folder, "by", is_name ? received->by : S("localhost"));
+	if (is_atom(received->with))
+		add_clause(folder, "with", received->with);
 	if (received->tls.len) {
 		buf_add_char(&text, '(');
 		add_comment_text(&text, received->tls);
 		buf_add_char(&text, ')');
-		add_piece(folder, buf_str(&text));
-		buf_reset(&text);
+		add_comment(folder, buf_str(&text));
 	}
-	if (is_atom(received->id)) {
-		buf_print(&text, "id %.*s", STR_ARGS(received->id));
-		add_piece(folder, buf_str(&text));
-	}
+	if (is_atom(received->id))
+		add_clause(folder, "id", received->id);
 }
 
 /* rfc5321 4.4 For: one path; UTF-8 in it only where "with" says so (rfc6531 3.7.3). */
@@ -132,8 +164,8 @@ static bool add_for(struct folder *folder, const struct received *received)
 
 	if (!address_parse(&arena, received->for_address, is_utf8, &address))
 		return false;
-	buf_print(&text, "for <%.*s>;", STR_ARGS(address_print(&arena, &address)));
-	add_piece(folder, buf_str(&text));
+	buf_print(&text, "<%.*s>;", STR_ARGS(address_print(&arena, &address)));
+	add_clause(folder, "for", buf_str(&text));
 	return true;
 }
 
@@ -148,7 +180,7 @@ enum err received_print(struct buf *out, const struct received *received)
 	if (!add_for(&folder, received))
 		buf_add_char(out, ';');
 	date_print(received->wall_us, received->offset_minutes, date);
-	add_piece(&folder, str_of(date));
+	add_whole(&folder, str_of(date));
 	buf_add_c(out, "\r\n");
 	return out->failed ? ERR_LIMIT : OK;
 }

@@ -59,6 +59,22 @@ static void received_lines_say_what_rfc5321_asks(void **state)
 			    "\tThu, 01 Jan 1970 00:00:00 +0000\r\n");
 }
 
+/* rfc5322 2.1.1: past 78 only where there is no blank to fold at; and no line is the name alone. */
+static void assert_folds_well(struct str text)
+{
+	struct scan scan = scan_of(text);
+	struct str line;
+
+	assert_false(str_starts(text, S("Received:\r\n")));
+	while (take_until(&scan, '\n', &line)) {
+		struct str words = str_trim(line);
+
+		if (line.len - 1 > 78 && str_find(words, '"') == STR_NONE)
+			assert_true(str_find(words, ' ') == STR_NONE);
+		assert_true(words.len > 0);
+	}
+}
+
 /* One field, its lines at most 998 octets, nothing unprintable but the folding. */
 static void assert_one_field(struct str text)
 {
@@ -68,6 +84,7 @@ static void assert_one_field(struct str text)
 	assert_true(take_field(&scan, &field));
 	assert_true(scan_at_end(&scan));
 	assert_true(str_is(field.name, S("Received")));
+	assert_folds_well(text);
 	for (size_t i = 0, line = 0; i < text.len; i++, line++) {
 		if (text.at[i] == '\r') {
 			assert_int_equal(text.at[++i], '\n');
@@ -129,6 +146,43 @@ static void nothing_that_strangers_say_becomes_syntax(void **state)
 			assert_true(str_find_str(text, S("\nX-Injected")) == STR_NONE);
 		}
 	}
+}
+
+static void a_long_hello_is_folded_behind_the_word_from(void **state)
+{
+	OWNED(buf) struct buf out = BUF(4096);
+	struct received received = example();
+
+	(void)state;
+	received.from_helo =
+		S("a-rather-long-label-of-a-cloud-provider.some-region.compute.example");
+	received.from_name = received.tls = S("");
+	assert_int_equal(received_print(&out, &received), OK);
+	buf_add_char(&out, '\0');
+	assert_string_equal(
+		out.at, "Received: from\r\n"
+			"\ta-rather-long-label-of-a-cloud-provider.some-region.compute.example\r\n"
+			"\t([192.0.2.7]) by mx.example.org with ESMTPS id 01J8Z0000000A\r\n"
+			"\tfor <joe@example.org>; Sat, 21 Nov 2026 22:10:00 +0000\r\n");
+}
+
+/* Every length of every kind of greeting, blanks in it or none. */
+static void no_length_of_a_hello_makes_a_line_that_could_be_folded(void **state)
+{
+	OWNED(buf) struct buf out = BUF(4096);
+	struct received received = example();
+	char hello[300];
+
+	(void)state;
+	for (size_t blanks = 0; blanks <= 9; blanks += 3)
+		for (size_t len = 0; len < sizeof(hello); len++) {
+			for (size_t i = 0; i < len; i++)
+				hello[i] = blanks && i % 10 >= 10 - blanks ? ' ' : 'a';
+			received.from_helo = (struct str){ hello, len };
+			buf_reset(&out);
+			assert_int_equal(received_print(&out, &received), OK);
+			assert_one_field(buf_str(&out));
+		}
 }
 
 static void long_names_never_make_long_lines(void **state)
@@ -202,6 +256,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(received_lines_say_what_rfc5321_asks),
 		cmocka_unit_test(nothing_that_strangers_say_becomes_syntax),
+		cmocka_unit_test(a_long_hello_is_folded_behind_the_word_from),
+		cmocka_unit_test(no_length_of_a_hello_makes_a_line_that_could_be_folded),
 		cmocka_unit_test(long_names_never_make_long_lines),
 		cmocka_unit_test(utf8_recipients_are_named_only_where_utf8_may_be),
 		cmocka_unit_test(a_full_buffer_is_told),
