@@ -214,6 +214,20 @@ void listener_drop(struct listener **listener);
 /* Two ends of one connection, no listener between. Real: a socket pair. */
 [[nodiscard]] enum err stream_pair(struct stream *ends[2]);
 
+/* ---- datagrams (the real world only) ---- */
+
+/*
+ * A UDP socket with a source port of the kernel's choice (by chance), connected: only datagrams from exactly that
+ * address and port come in. ERR_REFUSED when the host says that nobody listens there.
+ */
+struct datagram;
+[[nodiscard]] enum err datagram_open(const struct addr *to, struct datagram **out);
+[[nodiscard]] enum err datagram_send(struct datagram *datagram, struct str octets);
+/* The next datagram, cut at `room`. */
+[[nodiscard]] enum err datagram_receive(struct datagram *datagram, void *at, size_t room,
+					moment deadline, size_t *out) WAITS;
+void datagram_drop(struct datagram **datagram);
+
 /* ---- the simulated net ---- */
 
 /* How links made from now on behave (stream_connect, stream_pair). */
