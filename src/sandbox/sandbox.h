@@ -45,7 +45,7 @@ struct sandbox_trial {
 	bool denied;
 	bool expected; /* the row says it must be denied */
 };
-enum { SANDBOX_TRIALS_MAX = 20 };
+enum { SANDBOX_TRIALS_MAX = 21 };
 /*
  * Each trial in a child of its own: fork, enter, try. Beside it lives another process in the same
  * sandbox, whose memory and life some trials are after. Gives the number of trials, and what that

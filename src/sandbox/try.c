@@ -33,7 +33,7 @@ struct attempt {
 struct trial {
 	const char *name;
 	bool (*works)(const struct attempt *attempt);
-	unsigned needs; /* promises without which it must be denied */
+	unsigned needs; /* promises: without any of these it must be denied */
 	bool any_file;  /* and it needs the right to files anywhere */
 };
 
@@ -144,6 +144,15 @@ static bool socket_inet(const struct attempt *attempt)
 	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0;
 }
 
+static bool send_udp(const struct attempt *attempt)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)attempt;
+	return fd >= 0 && connect(fd, (const struct sockaddr *)&loopback, sizeof(loopback)) == 0 &&
+	       send(fd, "", 1, 0) == 1;
+}
+
 static bool socket_unix(const struct attempt *attempt)
 {
 	(void)attempt;
@@ -219,10 +228,11 @@ static const struct trial trials[SANDBOX_TRIALS_MAX] = {
 	{ "read the store's key", read_store_key, P(rpath), false },
 	{ "open another role's memory", open_memory_of_other, P(rpath), true },
 	{ "copy another role's memory", copy_memory_of_other, NEVER_GIVEN, false },
-	{ "connect to a TCP port", connect_tcp, P(id), false },
-	{ "connect to a UNIX socket", connect_unix, P(id), false },
+	{ "connect to a TCP port", connect_tcp, P(id) | P(connect), false },
+	{ "connect to a UNIX socket", connect_unix, P(id) | P(connect), false },
 	{ "bind and listen on a TCP port", bind_and_listen, P(listen), false },
-	{ "make an IPv4 socket", socket_inet, P(listen), false },
+	{ "make an IPv4 socket", socket_inet, P(listen) | P(connect), false },
+	{ "send a UDP datagram", send_udp, P(listen) | P(connect), false },
 	{ "make a UNIX socket", socket_unix, P(listen), false },
 	{ "make a netlink socket", socket_netlink, NEVER_GIVEN, false },
 	{ "run a program", exec_true, P(exec), true },
@@ -275,7 +285,7 @@ static enum err try_one(const struct trial *trial, const struct sandbox_request 
 
 static bool must_be_denied(const struct sandbox_row *row, const struct trial *trial)
 {
-	if ((row->promises & trial->needs) != trial->needs)
+	if (!(row->promises & trial->needs))
 		return true;
 	return trial->any_file && row->files != FILES_ANY;
 }
