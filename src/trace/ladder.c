@@ -262,6 +262,20 @@ static void tell_inspect(struct words *words, const struct trace_inspect *inspec
 	say_us(words, ", ", inspect->us);
 }
 
+static void tell_dns(struct words *words, const struct trace_dns *dns)
+{
+	say(words, "DNS: ", dns->question);
+	say(words, " ", dns->type);
+	say(words, ": ", dns->outcome);
+	say(words, ": ", dns->answer);
+	if (dns->secure)
+		buf_add(&words->text, S(", secure"));
+	say(words, ", by ", dns->server);
+	if (dns->tcp)
+		buf_add(&words->text, S(" over TCP"));
+	say_us(words, ", ", dns->us);
+}
+
 static void tell_accept(struct words *words, const struct trace_accept *accept)
 {
 	say(words, "kept as ", accept->message);
@@ -335,6 +349,9 @@ static void tell(struct words *words, const struct ladder *ladder, const struct 
 		break;
 	case TRACE_inspect:
 		tell_inspect(words, &event->inspect);
+		break;
+	case TRACE_dns:
+		tell_dns(words, &event->dns);
 		break;
 	case TRACE_accept:
 		tell_accept(words, &event->accept);

@@ -36,7 +36,7 @@ class Tree:
         for folder in set(tables.FLOORS) | set(tables.WORDS):
             entries = [f"src/{folder}/{folder}.h"]
             if folder in tables.PROTOCOLS:
-                entries.append(f"src/{folder}/server.h")
+                entries += [f"src/{folder}/{name}" for name in tables.SESSION_HEADERS.get(folder, ("server.h",))]
             for entry in entries:
                 found.add(entry)
                 found |= self._parts(entry, folder)
@@ -124,7 +124,8 @@ def _may_include(tree, source, what, folder):
             return None
         return f"words include only base and words on lower floors, not {folder}/"
     if folder in tables.WORDS:
-        least = tables.SESSIONS_FROM if what.endswith("/server.h") else tables.WORDS_FROM
+        words = what.endswith((f"/{folder}.h", ".def")) or folder in tables.UMBRELLAS
+        least = tables.WORDS_FROM if words else tables.SESSIONS_FROM
         return None if mine >= least else f"{source.folder}/ stands below the floor that may include {what}"
     if theirs < mine or source.is_test and theirs == mine and folder not in tables.ROLES:
         return None

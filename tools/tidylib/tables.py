@@ -18,9 +18,11 @@ ROLES = {"filter", "store", "gate"}
 STARTS_ROLES = ("src/supervisor/", "src/cli/roles.c", "src/cli/init.c", "src/main.c")
 
 # Words: pure languages. They include base and words on lower floors, nothing else.
-WORDS = {"mail": 0, "smtp": 1, "pop3": 1}
+WORDS = {"mail": 0, "smtp": 1, "pop3": 1, "dns": 1}
 # Folders of words that hold sessions too: NAME.h is the words' header, server.h the sessions'.
-PROTOCOLS = {"smtp", "pop3"}
+PROTOCOLS = {"smtp", "pop3", "dns"}
+# Headers of sessions that stand where others have server.h.
+SESSION_HEADERS = {"dns": ("resolver.h", "mx.h")}
 SESSIONS_INCLUDE = {"base", "fiber", "net", "link", "trace", "config"}
 # From which floor up words may be included, and sessions.
 WORDS_FROM, SESSIONS_FROM = FLOORS["record"], FLOORS["gate"]
