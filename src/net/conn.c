@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { READ_SMALLEST = 4096 };
+enum { READ_SMALLEST = 4096, LINGER_MS = 2000, LINGER_OCTETS = 1 << 20 };
 
 struct conn *conn_new(struct stream *stream)
 {
@@ -290,6 +290,18 @@ void conn_shut(struct conn *conn)
 	if (conn->tls)
 		tls_shut(conn->tls);
 	stream_shut(conn->stream);
+}
+
+void conn_linger(struct conn *conn) WAITS
+{
+	moment deadline = in_ms(LINGER_MS);
+	uint64_t start = conn->octets_in;
+
+	while (conn->octets_in - start < LINGER_OCTETS) {
+		conn_take(conn, conn_input(conn).len);
+		if (conn_fill(conn, deadline) != OK)
+			return;
+	}
 }
 
 /* ---- who and how much ---- */

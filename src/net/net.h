@@ -49,6 +49,12 @@ enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS
 enum err conn_flush(struct conn *conn, moment deadline) WAITS;
 void conn_shut(
 	struct conn *conn); /* tells the peer that nothing more comes (TLS close_notify, FIN) */
+/*
+ * After conn_shut, before conn_drop: closing with octets of the peer unread makes the kernel send a reset,
+ * which may overtake our last reply. So they are read and thrown away, until the peer closes too, for two
+ * seconds and a MiB at most.
+ */
+void conn_linger(struct conn *conn) WAITS;
 
 /* Why a session ended, for its close event: "peer-closed", "cut", "timeout", "stopping", "tls" ...; OK: "quit". */
 const char *conn_close_reason(enum err err);

@@ -267,14 +267,19 @@ static void trace_close(struct pop3_session *session, enum err err)
 /* Whatever ended it: nothing is deleted here, the maildrop is given back. */
 static void session_done(struct pop3_session *session, enum err err) WAITS
 {
+	bool is_gone = err == ERR_CLOSED || err == ERR_RESET;
+
 	/* rfc1939 3: a client that was silent for too long is sent no response. */
 	if (err == ERR_STOPPED)
 		(void)!pop3_say(session, pop3_reply_text(POP3_REPLY_STOPPING));
-	(void)!conn_flush(session->conn, in_ms(err ? FAREWELL_MS : LAST_WRITE_MS));
+	is_gone |= conn_flush(session->conn, in_ms(err ? FAREWELL_MS : LAST_WRITE_MS)) != OK;
 	maildrop_close(&session->drop);
 	pop3_sign_out(session);
 	trace_close(session, err);
 	conn_shut(session->conn);
+	/* Who was silent for too long has nothing under way that could be lost. */
+	if (!is_gone && err != ERR_TIMEOUT)
+		conn_linger(session->conn);
 	buf_drop(&session->user);
 	buf_drop(&session->folder);
 	buf_drop(&session->address);

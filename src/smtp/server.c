@@ -2,7 +2,7 @@
 /* One session from greeting to close. */
 #include "smtp/session.h"
 
-enum { FLUSH_MS = 30'000, LINGER_MS = 2000, LINGER_OCTETS = 1 << 20, LONG_LINES_MAX = 3 };
+enum { FLUSH_MS = 30'000, LONG_LINES_MAX = 3 };
 
 /* ---- the beginning ---- */
 
@@ -293,22 +293,6 @@ static void say_farewell(struct smtp_session *s, enum err err) WAITS
 		smtp_trace_trouble(s, err, "in a session");
 }
 
-/*
- * Closing with octets of the client unread makes the kernel send a reset, which may overtake our last
- * reply. So they are read for a moment.
- */
-static void linger(struct smtp_session *s) WAITS
-{
-	moment deadline = in_ms(LINGER_MS);
-	uint64_t start = conn_octets_in(s->conn);
-
-	while (conn_octets_in(s->conn) - start < LINGER_OCTETS) {
-		conn_take(s->conn, conn_input(s->conn).len);
-		if (conn_fill(s->conn, deadline) != OK)
-			return;
-	}
-}
-
 static void trace_close(struct smtp_session *s)
 {
 	char peer[ADDR_TEXT];
@@ -333,7 +317,7 @@ static void finish(struct smtp_session *s, enum err err) WAITS
 		s->reason = conn_close_reason(err);
 	if (conn_flush(s->conn, sooner(smtp_patience(s), in_ms(FLUSH_MS))) == OK && !is_gone) {
 		conn_shut(s->conn);
-		linger(s);
+		conn_linger(s->conn);
 	}
 	trace_close(s);
 	smtp_sign_out(s);

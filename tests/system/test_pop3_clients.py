@@ -3,6 +3,8 @@
 import mailbox as boxes
 import poplib
 import smtplib
+import socket
+import time
 
 import pytest
 
@@ -74,6 +76,23 @@ def test_poplib_is_refused_with_a_wrong_password(server, mailbox):
     with pytest.raises(poplib.error_proto, match=r"\[AUTH\]"):
         box.pass_("wrong")
     box.quit()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_what_is_said_after_quit_does_not_reset_the_connection(server, tls):
+    """A close with octets unread would be a reset, and that may overtake the last reply."""
+    client = socket.create_connection(("127.0.0.1", server.port("pop3s" if tls else "pop3")), timeout=60)
+    if tls:
+        client = insecure_tls().wrap_socket(client)
+    with client:
+        assert client.recv(512).startswith(b"+OK")
+        client.sendall(b"QUIT\r\n" + b"NOOP\r\n" * 50_000)
+        time.sleep(0.3)
+        client.sendall(b"NOOP\r\n" * 1000)
+        heard = b""
+        while octets := client.recv(4096):
+            heard += octets
+    assert heard.startswith(b"+OK") and heard.count(b"\r\n") == 1
 
 
 def test_poplib_is_refused_without_tls(server, mailbox):
