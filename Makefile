@@ -25,8 +25,8 @@ check: packages-check ## install what is missing, build, pass every test
 quick: packages ## the unit tests only
 	@tools/check --quick
 
-bench: packages-check all ## side by side with Postfix, in one run
-	@tests/bench/compare
+bench: packages-check all ## every comparison: Postfix, Dovecot, crowds, restart, logins
+	@tests/bench/all
 
 fuzz: packages-check ## explore with every fuzz target; FUZZ_SECONDS each (60)
 	@tools/fuzz
