@@ -41,7 +41,8 @@ const char *smtp_state_name(enum smtp_state state); /* "fresh" ... */
 	X(LIMITS, 9)              /* rfc9422 */                                                    \
 	X(VRFY, 10)               /* rfc5321 4.1.1.6 */                                            \
 	X(EXPN, 11)               /* rfc5321 4.1.1.7 */                                            \
-	X(HELP, 12)               /* rfc5321 4.1.1.8 */
+	X(HELP, 12)               /* rfc5321 4.1.1.8 */                                            \
+	X(DSN, 13)                /* rfc3461 */
 enum smtp_extension {
 #define X(name, bit) SMTP_EXT_##name = 1 << (bit),
 	SMTP_EXTENSIONS(X)
@@ -76,6 +77,42 @@ static inline bool smtp_reply_is_error(const struct smtp_reply *reply)
  * (rfc2034 4). Octets that do not belong in a reply become '?'; long lines are broken.
  */
 enum err smtp_reply_print(struct buf *out, const struct smtp_reply *reply, bool with_enhanced);
+
+/* ---- what a server says, as its client hears it ---- */
+
+/*
+ * A reply of a stranger, line by line. Lenient, as servers are: a code without a text, another octet
+ * than a blank behind it, lines without a code inside a reply of many lines, and codes that differ from
+ * line to line (the last one counts). Octets that are no text become '?'. Text past
+ * LIMIT_smtp_heard_text is left out.
+ */
+struct smtp_reply_reader {
+	struct smtp_reply reply; /* once it is whole: views, until the next line */
+	char enhanced[16];
+	struct buf text;
+	unsigned lines;
+};
+void smtp_reply_reader_init(struct smtp_reply_reader *reader);
+void smtp_reply_reader_done(struct smtp_reply_reader *reader);
+/*
+ * The next line, without its end. OK: the reply is whole, and the next line begins another one.
+ * ERR_AGAIN: it goes on. ERR_PROTOCOL: this is no reply, or it has more than LIMIT_smtp_heard_lines.
+ */
+[[nodiscard]] enum err smtp_reply_parse(struct smtp_reply_reader *reader, struct str line);
+
+/* What EHLO or LHLO was answered with; all of it zero after HELO. */
+struct smtp_offer {
+	unsigned extensions;      /* enum smtp_extension */
+	uint64_t size;            /* the largest message [rfc1870 4]; 0: not said */
+	uint64_t rcpt_max;        /* LIMITS [rfc9422 4]: of one message; 0: not said */
+	uint64_t mail_max;        /* messages of one session */
+	uint64_t rcpt_domain_max; /* domains among the recipients of one message */
+	struct str mechanisms;    /* of AUTH, with a blank between two */
+};
+/* From the text of the reply, lines parted by LF, the first of them the server's name. */
+void smtp_offer_parse(struct arena *arena, struct str text, struct smtp_offer *out);
+/* Is this mechanism among them, in any case? */
+bool smtp_offer_has_mechanism(const struct smtp_offer *offer, struct str mechanism);
 
 /* ---- commands ---- */
 

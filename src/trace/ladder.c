@@ -412,9 +412,10 @@ static void draw_connect(struct ladder *ladder, const struct trace_event *event,
 	char session[ID_TEXT + 1];
 
 	draw_ends(ladder, S("       client"), S("server"));
-	say(words, "       ", connect->peer);
+	say(words, "       ", connect->outgoing ? connect->local : connect->peer);
 	say(words, " through ", connect->via);
-	trace_add_harmless(&other, connect->local, ladder->ascii);
+	trace_add_harmless(&other, connect->outgoing ? connect->peer : connect->local,
+			   ladder->ascii);
 	draw_ends(ladder, buf_str(&words->text), buf_str(&other));
 	ladder->timed = false;
 
@@ -422,7 +423,7 @@ static void draw_connect(struct ladder *ladder, const struct trace_event *event,
 	id_print(event->head.session, session);
 	say(words, "", connect->protocol);
 	say(words, " session ", str_of(session));
-	say(words, " on listener ", connect->listener);
+	say(words, connect->outgoing ? " to " : " on listener ", connect->listener);
 	draw_middle(ladder, buf_str(&words->text), " ", ENDS_BEGIN);
 	draw_to_right(ladder, S("connects"));
 }
