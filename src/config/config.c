@@ -20,6 +20,8 @@ struct parsing {
 	struct complaints *complaints;
 	struct raw_file raw;
 	uint16_t port_base;
+	struct addr found[LIMIT_dns_servers]; /* by the supervisor, in /etc/resolv.conf */
+	size_t found_count;
 };
 
 static unsigned *line_of(const struct parsing *parsing, const char *option)
@@ -50,6 +52,13 @@ static void take_values(struct parsing *parsing)
 	}
 }
 
+static void take_found_resolver(struct parsing *parsing, struct str value)
+{
+	if (parsing->found_count < LIMIT_dns_servers &&
+	    addr_parse(value, &parsing->found[parsing->found_count]))
+		parsing->found_count++;
+}
+
 static void take_override(struct parsing *parsing, struct str override)
 {
 	size_t equal = str_find(override, '=');
@@ -66,6 +75,10 @@ static void take_override(struct parsing *parsing, struct str override)
 			complain(parsing->complaints, 0,
 				 "command line: port_base: '%.*s' is no number up to 65000",
 				 STR_ARGS(str_first(value, 60)));
+		return;
+	}
+	if (str_is(name, S("resolv_conf"))) {
+		take_found_resolver(parsing, value);
 		return;
 	}
 	if (!row || equal == STR_NONE) {
@@ -163,6 +176,44 @@ static void take_exempt(const struct parsing *parsing)
 	}
 }
 
+enum { DNS_PORT = 53 };
+
+/* "192.0.2.53", "192.0.2.53:5300", "[2001:db8::53]:53"; no UNIX socket. */
+static bool parse_resolver(struct str text, struct addr *out)
+{
+	if (addr_parse_ip(text, out)) {
+		out->port = DNS_PORT;
+		return true;
+	}
+	return addr_parse(text, out) && out->family != ADDR_UNIX && out->port != 0;
+}
+
+static void take_resolvers(const struct parsing *parsing)
+{
+	struct config *c = parsing->config;
+	unsigned line = *line_of(parsing, "resolver");
+
+	c->resolvers = NEW_ARRAY(&c->arena, struct addr, LIMIT_dns_servers);
+	if (c->resolver.count == 0) {
+		c->resolver_count = parsing->found_count;
+		memcpy(c->resolvers, parsing->found, sizeof(parsing->found));
+	}
+	if (c->resolver.count > LIMIT_dns_servers)
+		complain(parsing->complaints, line, "resolver: %zu servers; at most %d are asked",
+			 c->resolver.count, LIMIT_dns_servers);
+	for (size_t i = 0; i < c->resolver.count && i < LIMIT_dns_servers; i++) {
+		struct str word = c->resolver.at[i];
+
+		if (parse_resolver(word, &c->resolvers[c->resolver_count]))
+			c->resolver_count++;
+		else
+			complain(parsing->complaints, line,
+				 "resolver: '%.*s' is no address of a DNS server; write "
+				 "192.0.2.53, 127.0.0.1:5300 or [2001:db8::53]:53",
+				 STR_ARGS(str_first(word, 100)));
+	}
+}
+
 static void fill(struct parsing *parsing, const struct str *overrides, size_t override_count)
 {
 	struct config *config = parsing->config;
@@ -174,6 +225,7 @@ static void fill(struct parsing *parsing, const struct str *overrides, size_t ov
 		take_override(parsing, overrides[i]);
 	check_texts(parsing);
 	take_exempt(parsing);
+	take_resolvers(parsing);
 	deny.line = *line_of(parsing, "networks_deny");
 	listeners_take(
 		&(struct listener_reading){

@@ -63,13 +63,16 @@ struct config {
 	size_t listener_count;
 	struct network *exempt;
 	size_t exempt_count;
+	struct addr *resolvers; /* of `resolver`; where that is empty, those given by "resolv_conf" */
+	size_t resolver_count;
 	unsigned line_of
 		[64]; /* where each option was set, in the order of options.def; 0: default */
 };
 
 /*
  * Parse. `overrides` ("name=value", and "port_base=N" which moves every listener to N + its well-known
- * port) come from the command line and win. On ERR_CONFIG `complaints` holds one line per mistake.
+ * port) come from the command line and win; "resolv_conf=ADDRESS:PORT", any number of times, is a DNS server that the
+ * supervisor has found for who has set no `resolver`. On ERR_CONFIG `complaints` holds one line per mistake.
  */
 [[nodiscard]] enum err config_parse(struct str text, struct str file, const struct str *overrides,
 				    size_t override_count, struct buf *complaints,

@@ -76,6 +76,35 @@ static void an_empty_file_gives_the_seven_preset_listeners(void **state)
 	assert_null(config);
 }
 
+static void resolvers_are_those_written_or_those_found(void **state)
+{
+	static const struct str found[] = { S("resolv_conf=192.0.2.1:53"),
+					    S("resolv_conf=[2001:db8::1]:53") };
+	static const char *const texts[] = { "", "resolver = \"127.0.0.1:5300, 2001:db8::53\"\n" };
+	static const char *const servers[][2] = { { "192.0.2.1:53", "[2001:db8::1]:53" },
+						  { "127.0.0.1:5300", "[2001:db8::53]:53" } };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(texts); i++) {
+		struct buf complaints = BUF(1000);
+		struct config *config = NULL;
+
+		assert_int_equal(config_parse(str_of(texts[i]), S("glasspost.conf"), found, 2,
+					      &complaints, &config),
+				 OK);
+		assert_int_equal(config->resolver_count, 2);
+		assert_false(config->resolver_trusted);
+		for (size_t j = 0; j < 2; j++) {
+			char text[ADDR_TEXT];
+
+			addr_print(&config->resolvers[j], text);
+			assert_string_equal(text, servers[i][j]);
+		}
+		config_unref(&config);
+		buf_drop(&complaints);
+	}
+}
+
 static void values_are_read_by_their_types(void **state)
 {
 	struct arena arena = { 0 };
@@ -187,6 +216,12 @@ static const struct {
 	  "2: hostname: is set a second time (first in line 1); keep one of them\n" },
 	{ "certificate = /a", "1: certificate: certificate and certificate_key belong "
 			      "together; set both or neither\n" },
+	{ "resolver = { dns.example.org }",
+	  "1: resolver: 'dns.example.org' is no address of a DNS server; write 192.0.2.53, "
+	  "127.0.0.1:5300 or [2001:db8::53]:53\n" },
+	{ "resolver = { /run/dns }",
+	  "1: resolver: '/run/dns' is no address of a DNS server; write 192.0.2.53, "
+	  "127.0.0.1:5300 or [2001:db8::53]:53\n" },
 	{ "networks_deny = { 10.0.0.1/8 }",
 	  "1: networks_deny: '10.0.0.1/8' is no network; write one address, or a network "
 	  "with its host bits 0: 192.0.2.0/24\n" },
@@ -411,6 +446,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_file_gives_the_seven_preset_listeners),
+		cmocka_unit_test(resolvers_are_those_written_or_those_found),
 		cmocka_unit_test(values_are_read_by_their_types),
 		cmocka_unit_test(the_first_network_that_matches_wins),
 		cmocka_unit_test(the_command_line_wins_and_moves_the_ports),

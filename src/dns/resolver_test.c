@@ -3,6 +3,8 @@
 
 #include "dns/test_world.h"
 
+#include <stdlib.h>
+
 static const char first_zone[] = "$TTL 100\n"
 				 "$ORIGIN example.org.\n"
 				 "@ SOA ns host 1 2 3 4 60\n"
@@ -188,6 +190,63 @@ static void the_cache_is_bounded_and_forgets_the_oldest(void *arg) WAITS
 	assert_true(ask_net(net, "n20099.example.org", DNS_TXT).cached);
 }
 
+/* ---- traces ---- */
+
+static const char *next_event(struct net *net, struct trace_reader *reader)
+{
+	struct buf record = BUF(TRACE_RECORD_MAX);
+	struct trace_event event;
+	uint64_t lost = 0;
+	struct str text;
+
+	assert_true(trace_reader_next(reader, &record, &lost));
+	assert_int_equal(trace_event_decode(buf_str(&record), &event), OK);
+	assert_int_equal(event.head.kind, TRACE_dns);
+	text = str_print(&net->arena, "%llu %.*s %.*s %.*s %.*s \"%.*s\" ttl %llu%s%s",
+			 (unsigned long long)event.head.session, STR_ARGS(event.dns.question),
+			 STR_ARGS(event.dns.type), STR_ARGS(event.dns.server),
+			 STR_ARGS(event.dns.outcome), STR_ARGS(event.dns.answer),
+			 (unsigned long long)event.dns.ttl, event.dns.cached ? " cached" : "",
+			 event.dns.secure ? " secure" : "");
+	buf_drop(&record);
+	return str_dup_c(&net->arena, text);
+}
+
+static void every_question_is_an_event(void *arg) WAITS
+{
+	static const char *const names[] = { "mx", "safe", "safe", "broken", "loop", "nobody" };
+	static const char *const events[] = {
+		"42 mx.example.org A zone found \"192.0.2.1\" ttl 100",
+		"42 safe.example.org A zone found \"192.0.2.5\" ttl 100 secure",
+		"42 safe.example.org A cache found \"192.0.2.5\" ttl 100 cached secure",
+		"42 broken.example.org A zone failed \"SERVFAIL\" ttl 0",
+		"42 loop.example.org A zone failed \"CNAMEs without end\" ttl 100",
+		"42 nobody.example.org A zone no-name \"\" ttl 60",
+	};
+	struct net *net = arg;
+	void *ring = calloc(1, trace_ring_size());
+	struct resolver_options options = { .zone = zone_of(net, first_zone) };
+	struct resolver *traced;
+	struct trace_reader *reader;
+
+	trace_ring_format(ring, trace_ring_size(), 1, 0);
+	assert_int_equal(trace_writer_new(ring, trace_ring_size(), &options.trace), OK);
+	assert_int_equal(trace_reader_new(ring, trace_ring_size(), false, &reader), OK);
+	traced = resolver_new(&options);
+	for (size_t i = 0; i < COUNT_OF(names); i++) {
+		struct str name = str_print(&net->arena, "%s.example.org", names[i]);
+		struct resolver_question question = { name, DNS_A, 42 };
+		struct dns_result result;
+
+		resolver_ask(traced, &question, &net->arena, &result);
+		assert_string_equal(next_event(net, reader), events[i]);
+	}
+	resolver_drop(&traced);
+	trace_reader_drop(&reader);
+	trace_writer_drop(&options.trace);
+	free(ring);
+}
+
 #define IN_NET(test)                                                                               \
 	{                                                                                          \
 #test, play, NULL, NULL, &(struct scene)                                           \
@@ -207,6 +266,7 @@ int main(void)
 		IN_NET(secure_is_what_is_secure_all_the_way),
 		IN_NET(the_same_question_is_asked_once),
 		IN_NET(a_resolver_goes_while_it_is_asking),
+		IN_NET(every_question_is_an_event),
 		IN_NET(the_cache_is_bounded_and_forgets_the_oldest),
 	};
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "dns/dns.h"
 #include "supervisor/file.h"
 #include "supervisor/names.h"
 #include "sandbox/sandbox.h"
@@ -289,6 +290,24 @@ static int prepare(struct server *server, int *lock)
 	return err == ERR_BUSY ? EX_TEMPFAIL : EX_CONFIG;
 }
 
+/* No role may read it, so they are told. Without the file or without servers in it: nobody is asked. */
+static size_t add_resolvers(struct crew *crew, struct str *overrides)
+{
+	OWNED(buf) struct buf text = BUF(LIMIT_config_file);
+	struct addr servers[LIMIT_dns_servers];
+	size_t count = 0;
+
+	if (file_read_whole("/etc/resolv.conf", &text) == OK)
+		count = dns_resolv_conf(buf_str(&text), servers, COUNT_OF(servers));
+	for (size_t i = 0; i < count; i++) {
+		char printed[ADDR_TEXT];
+
+		addr_print(&servers[i], printed);
+		overrides[i] = str_print(&crew->arena, "resolv_conf=%s", printed);
+	}
+	return count;
+}
+
 static void fill_crew(struct server *server)
 {
 	const struct supervisor_options *o = server->options;
@@ -299,10 +318,12 @@ static void fill_crew(struct server *server)
 	crew->has_control = true;
 	crew->certificate = CERTIFICATE_EMPTY;
 	must(asprintf(&crew->folder, "%s", o->folder) >= 0);
-	crew->overrides = NEW_ARRAY(&crew->arena, struct str, o->override_count + 1);
+	crew->overrides =
+		NEW_ARRAY(&crew->arena, struct str, o->override_count + LIMIT_dns_servers);
 	crew->override_count = o->override_count;
 	for (size_t i = 0; i < o->override_count; i++)
 		crew->overrides[i] = str_dup(&crew->arena, o->overrides[i]);
+	crew->override_count += add_resolvers(crew, crew->overrides + o->override_count);
 }
 
 static int serve(struct server *server)
