@@ -210,6 +210,10 @@ static bool take_challenge(struct exchange *exchange, struct str text, bool is_f
 	if (is_first_due)
 		return true;
 	exchange->step++;
+	if (exchange->code == GSASL_OK) { /* all has been said */
+		exchange->code = GSASL_MECHANISM_CALLED_TOO_MANY_TIMES;
+		return false;
+	}
 	exchange->code = GSASL_BASE64_ERROR;
 	return base64_take(&exchange->client->scratch, str_trim(text), &challenge) &&
 	       step(exchange, challenge);
@@ -258,7 +262,7 @@ static enum err run_exchange(struct exchange *exchange, struct smtp_said *said) 
 enum err client_sign_in(struct smtp_client *client, struct smtp_said *said) WAITS
 {
 	const struct mechanism *mechanism = choose(client);
-	struct exchange exchange = { .client = client, .began = now() };
+	struct exchange exchange = { .client = client, .began = now(), .code = GSASL_NEEDS_MORE };
 	enum err err = OK;
 
 	if (!mechanism) {
