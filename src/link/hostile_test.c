@@ -162,7 +162,7 @@ static void raw_fiber(void *arg) WAITS
 		assert_int_equal(raw->gone, 0);
 	close(raw->fd);
 	group_stop(&raw->servers); /* who still sleeps */
-	assert_int_equal(group_wait(&raw->servers, in_ms(5000)), OK);
+	assert_int_equal(group_wait(&raw->servers, in_ms(60000)), OK);
 	assert_int_equal(raw->gone, 1);
 }
 
