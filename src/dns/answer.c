@@ -244,8 +244,9 @@ static enum err take_soa(struct reading *reading, bool *found)
 		    !dns_name_is_under(&reading->name, &record.owner))
 			continue;
 		data = data_of(reading, &record);
-		if (!wire_take_name(&data, &name) || !wire_take_name(&data, &name))
-			return malformed("a SOA");
+		for (int j = 0; j < 2; j++) /* the server's, the person's */
+			if (!wire_take_name(&data, &name))
+				return malformed("a SOA");
 		for (size_t j = 0; j < COUNT_OF(numbers); j++)
 			if (!wire_take_u32(&data, &numbers[j]))
 				return malformed("a SOA");

@@ -57,16 +57,33 @@ void entry_drop(struct entry **entry)
 	free(left);
 }
 
-/* Who still reads it holds a reference. */
-static void forget(struct cache *cache, struct entry *entry)
+/* Out of the table, after it was taken out of what is kept. Who still reads it holds a reference. */
+static void forget(struct entry *entry)
 {
-	if (!list_is_empty(&entry->age)) {
-		cache->entries--;
-		cache->octets -= size_of(entry);
-	}
-	list_remove(&entry->age);
 	list_remove(&entry->bucket);
 	entry_drop(&entry);
+}
+
+static void keep(struct cache *cache, struct entry *entry)
+{
+	list_add_last(&cache->kept, &entry->age);
+	cache->entries++;
+	cache->octets += size_of(entry);
+}
+
+static void keep_no_more(struct cache *cache, struct entry *entry)
+{
+	list_remove(&entry->age);
+	cache->entries--;
+	cache->octets -= size_of(entry);
+	forget(entry);
+}
+
+static void forget_oldest(struct cache *cache)
+{
+	struct entry *entry = CONTAINER_OF(list_take_first(&cache->kept), struct entry, age);
+
+	keep_no_more(cache, entry);
 }
 
 struct entry *cache_find(struct cache *cache, const struct dns_question *question)
@@ -78,7 +95,7 @@ struct entry *cache_find(struct cache *cache, const struct dns_question *questio
 		    !dns_name_equal(&entry->question.name, &question->name))
 			continue;
 		if (!entry->under_way && entry->expires <= now()) {
-			forget(cache, entry);
+			keep_no_more(cache, entry);
 			return NULL;
 		}
 		if (!entry->under_way) {
@@ -106,30 +123,22 @@ struct entry *cache_add(struct cache *cache, const struct dns_question *question
 	return entry;
 }
 
-static struct entry *oldest(struct cache *cache)
-{
-	return CONTAINER_OF(cache->kept.next, struct entry, age);
-}
-
 void cache_settle(struct cache *cache, struct entry *entry, uint32_t ttl_s)
 {
 	must(entry->under_way);
 	entry->under_way = false;
 	entry->expires = now() + (moment)ttl_s * SECOND_US;
-	if (ttl_s == 0) {
-		forget(cache, entry);
-	} else {
-		list_add_last(&cache->kept, &entry->age);
-		cache->entries++;
-		cache->octets += size_of(entry);
-	}
+	if (ttl_s == 0)
+		forget(entry);
+	else
+		keep(cache, entry);
 	while (cache->entries > LIMIT_dns_cache_entries || cache->octets > LIMIT_dns_cache_octets)
-		forget(cache, oldest(cache));
+		forget_oldest(cache);
 	waitq_wake_all(&entry->waiters);
 }
 
 void cache_flush(struct cache *cache)
 {
 	while (!list_is_empty(&cache->kept))
-		forget(cache, oldest(cache));
+		forget_oldest(cache);
 }

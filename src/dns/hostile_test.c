@@ -352,7 +352,7 @@ static void nobody_listens(void *arg) WAITS
 /* ---- TCP ---- */
 
 static void cut_short(struct server *server, const struct sockaddr_in *from, struct str query,
-		     unsigned count)
+		      unsigned count)
 {
 	struct str answer = answer_to(query, 40, 0);
 

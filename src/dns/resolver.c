@@ -15,6 +15,8 @@ struct resolver {
 	struct trace *trace;
 	struct cache cache;
 	struct fiber_group queries;
+	size_t under_way; /* of them that have not ended */
+	struct waitq ended;
 	struct semaphore turns;
 	struct resolver_stats stats;
 };
@@ -37,6 +39,7 @@ struct resolver *resolver_new(const struct resolver_options *options)
 	resolver->trace = options->trace;
 	cache_init(&resolver->cache);
 	group_init(&resolver->queries);
+	waitq_init(&resolver->ended);
 	semaphore_init(&resolver->turns, LIMIT_dns_queries);
 	return resolver;
 }
@@ -48,10 +51,10 @@ void resolver_drop(struct resolver **resolver) WAITS
 	*resolver = NULL;
 	if (!dropped)
 		return;
+	/* They unwind whatever becomes of us, who may be stopping too. */
 	group_stop(&dropped->queries);
-	while (dropped->queries.count > 0)
-		if (group_wait(&dropped->queries, NEVER) == ERR_STOPPED)
-			(void)fiber_yield(); /* they unwind, whatever becomes of us */
+	while (dropped->under_way > 0)
+		(void)waitq_wait_through(&dropped->ended, NEVER);
 	cache_done(&dropped->cache);
 	free(dropped);
 }
@@ -156,6 +159,9 @@ static void query_main(void *arg) WAITS
 	if (has_turn)
 		semaphore_give(&resolver->turns);
 	entry_drop(&entry);
+	/* Nothing waits between here and the fiber's end, so who is woken finds the group empty. */
+	if (--resolver->under_way == 0)
+		waitq_wake_all(&resolver->ended);
 }
 
 /* Gives a reference. *shared: it was there, or somebody else asks already. */
@@ -175,11 +181,13 @@ static struct entry *obtain(struct resolver *resolver, const struct dns_question
 	entry->session = session;
 	*query = (struct query){ resolver, entry_ref(entry) };
 	err = fiber_spawn(&resolver->queries, "dns-query", query_main, query, NULL);
-	if (err) {
-		settle_failed(resolver, entry, err);
-		entry_drop(&query->entry);
-		free(query);
+	if (!err) {
+		resolver->under_way++;
+		return entry;
 	}
+	settle_failed(resolver, entry, err);
+	entry_drop(&query->entry);
+	free(query);
 	return entry;
 }
 

@@ -167,6 +167,29 @@ static void a_resolver_goes_while_it_is_asking(void *arg) WAITS
 	assert_null(net->resolver);
 }
 
+static void ask_and_go(void *arg) WAITS
+{
+	struct net *net = arg;
+
+	ask_silent(net);
+	resolver_drop(&net->resolver);
+	net->answers++;
+}
+
+static void who_is_stopped_may_drop_its_resolver(void *arg) WAITS
+{
+	struct net *net = arg;
+	struct fiber *fiber;
+	struct fiber_group group;
+
+	group_init(&group);
+	assert_int_equal(fiber_spawn(&group, "asks", ask_and_go, net, &fiber), OK);
+	assert_int_equal(fiber_sleep(in_ms(10)), OK);
+	fiber_stop(fiber);
+	assert_int_equal(group_wait(&group, in_ms(10)), OK);
+	assert_int_equal(net->answers, 2);
+}
+
 static void the_cache_is_bounded_and_forgets_the_oldest(void *arg) WAITS
 {
 	struct net *net = arg;
@@ -266,6 +289,7 @@ int main(void)
 		IN_NET(secure_is_what_is_secure_all_the_way),
 		IN_NET(the_same_question_is_asked_once),
 		IN_NET(a_resolver_goes_while_it_is_asking),
+		IN_NET(who_is_stopped_may_drop_its_resolver),
 		IN_NET(every_question_is_an_event),
 		IN_NET(the_cache_is_bounded_and_forgets_the_oldest),
 	};

@@ -282,8 +282,9 @@ static bool add_tlsa(struct zone_reader *reader, struct buf *data)
 
 static bool add_soa(struct zone_reader *reader, struct buf *data)
 {
-	if (!add_name(reader, data) || !add_name(reader, data))
-		return false;
+	for (int i = 0; i < 2; i++) /* the server's, the person's */
+		if (!add_name(reader, data))
+			return false;
 	for (int i = 0; i < 5; i++) {
 		uint64_t value;
 
