@@ -22,6 +22,7 @@ static const struct {
 	const char *words;
 } choices[] = {
 	{ "sandbox", "try required" },
+	{ "relay", "users nobody" },
 	{ "bare_newlines", "refuse normalise" },
 	{ "long_lines", "accept refuse" },
 	{ "subaddress_folders", "existing create inbox" },

@@ -81,8 +81,14 @@ const char *message_name(unsigned kind)
 
 bool message_is_allowed(const struct message *message, enum role_kind from, enum role_kind to)
 {
-	/* The roles are listed in the order in which calls may go: no circle can be made. */
-	if (from >= to || !(message->from & ROLE_BIT(from)))
+	/* Calls go from a lower rank to a higher one only: no circle can be made. */
+	static const unsigned char ranks[ROLE_KINDS] = {
+		[ROLE_SUPERVISOR] = 1, [ROLE_GATE_MX] = 2, [ROLE_GATE_USER] = 3,
+		[ROLE_FILTER] = 4,     [ROLE_RELAY] = 5,   [ROLE_STORE] = 6,
+	};
+
+	if ((unsigned)from >= ROLE_KINDS || (unsigned)to >= ROLE_KINDS ||
+	    ranks[from] >= ranks[to] || !(message->from & ROLE_BIT(from)))
 		return false;
 	return message->to == to || message->to == ROLE_NONE;
 }
@@ -93,6 +99,7 @@ const char *role_kind_name(enum role_kind kind)
 		[ROLE_NONE] = "none",       [ROLE_SUPERVISOR] = "supervisor",
 		[ROLE_GATE_MX] = "gate-mx", [ROLE_GATE_USER] = "gate-user",
 		[ROLE_FILTER] = "filter",   [ROLE_STORE] = "store",
+		[ROLE_RELAY] = "relay",
 	};
 
 	static_assert(COUNT_OF(names) == ROLE_KINDS);

@@ -8,7 +8,8 @@ enum recipient_verdict {
 	RECIPIENT_NOT_OURS, /* another domain: relaying */
 	RECIPIENT_FULL,     /* over quota: 452 4.2.2 */
 	RECIPIENT_DISABLED, /* 550 5.2.1 */
-	RECIPIENT_LOOP      /* aliases lead in a circle: 451 4.4.6, the operator's mistake */
+	RECIPIENT_LOOP,     /* aliases lead in a circle: 451 4.4.6, the operator's mistake */
+	RECIPIENT_REMOTE    /* another domain, and who asks may send there: 250 */
 };
 
 enum delivery_outcome {
@@ -26,6 +27,23 @@ enum sasl_state {
 	SASL_MALFORMED, /* 501 5.5.2: not a valid response */
 	SASL_UNKNOWN,   /* no such mechanism here: 504 5.5.4 */
 	SASL_BUSY       /* too many hashes in flight: 454 4.7.0 */
+};
+
+/* How a message leaves: as its sender wished (rfc3461 4). */
+enum dsn_notify {
+	DSN_NEVER = 1,
+	DSN_SUCCESS = 2,
+	DSN_FAILURE = 4,
+	DSN_DELAY = 8
+}; /* 0: not said */
+enum dsn_return { DSN_RETURN_ANY, DSN_RETURN_FULL, DSN_RETURN_HEADERS };
+
+/* What became of one recipient at another server. */
+enum queue_result {
+	QUEUE_SENT,
+	QUEUE_REFUSED,  /* for good */
+	QUEUE_DEFERRED, /* try again */
+	QUEUE_UNKNOWN   /* the connection ended between our last octet and the reply */
 };
 
 enum inspect_verdict { INSPECT_ACCEPT, INSPECT_REFUSE, INSPECT_DEFER };

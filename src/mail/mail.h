@@ -25,4 +25,5 @@
 #include "mail/mime.h"
 #include "mail/structure.h"
 #include "mail/summary.h"
+#include "mail/dsn.h"
 #include "mail/trace_field.h"

@@ -70,8 +70,8 @@ static enum err enter_sandbox(struct process *process, char **words)
 
 int role_main(const struct role_ops *ops, int argc, char **argv)
 {
-	static const char *const names[] = { "none",      "supervisor", "gate-mx",
-					     "gate-user", "filter",     "store" };
+	static const char *const names[] = { "none",   "supervisor", "gate-mx", "gate-user",
+					     "filter", "store",      "relay" };
 	struct process process = { .ops = ops };
 	struct world *world;
 

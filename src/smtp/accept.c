@@ -73,6 +73,8 @@ static struct smtp_reply deliver(struct smtp_session *s, const struct body *body
 					    .message_id = seen->message_id,
 					    .preview = seen->preview,
 					    .create = s->config->catch_all,
+					    .account = s->is_signed_in ? s->account_handle : 0,
+					    .body_type = envelope->body,
 					    .body = *body,
 				    },
 				    &s->arena, answer, in_ms(DELIVER_MS));

@@ -102,6 +102,7 @@ static struct smtp_reply verdict_reply(struct smtp_session *s, uint64_t verdict)
 {
 	switch ((enum recipient_verdict)verdict) {
 	case RECIPIENT_LOCAL:
+	case RECIPIENT_REMOTE:
 		return smtp_reply(SMTP_REPLY_recipient_ok);
 	case RECIPIENT_UNKNOWN:
 		return smtp_reply(SMTP_REPLY_user_unknown);
@@ -133,6 +134,7 @@ static struct smtp_reply ask_recipient(struct smtp_session *s, struct str recipi
 					      .address = recipient,
 					      .size = s->envelope.size_said,
 					      .create = s->config->catch_all,
+					      .account = s->is_signed_in ? s->account_handle : 0,
 				      },
 				      &s->arena, &answer, in_ms(ASK_MS));
 
@@ -241,7 +243,9 @@ enum err smtp_run_vrfy(struct smtp_session *s, const struct smtp_command *comman
 	reply = ask_recipient(s, address, &verdict, &why);
 	if (verdict == RECIPIENT_UNKNOWN)
 		note_unknown(s);
-	if (reply.code == 250)
+	if (verdict == RECIPIENT_REMOTE)
+		reply = smtp_reply(SMTP_REPLY_cannot_verify);
+	else if (reply.code == 250)
 		reply = smtp_reply_with(&s->arena, SMTP_REPLY_verified, address);
 	else if (verdict == RECIPIENT_NOT_OURS && reply.code != 451)
 		reply = smtp_reply(SMTP_REPLY_cannot_verify);

@@ -81,6 +81,20 @@ static void tell_row(struct db *db, enum db_query q, struct checking *c)
 		complain(c, ADVICE_REPORT, "body file %llu counts %llu live octets and has %llu",
 			 number_at(db, q, 0), number_at(db, q, 1), number_at(db, q, 2));
 		break;
+	case Q_check_queue_bodies:
+		complain(c, ADVICE_BACKUP, "queued message %llu has lost its body %llu",
+			 number_at(db, q, 0), number_at(db, q, 1));
+		break;
+	case Q_check_queue_counts:
+		complain(c, ADVICE_REPORT,
+			 "queued message %llu counts %llu recipients that are not done and has "
+			 "%llu, or its body does not agree with that",
+			 number_at(db, q, 0), number_at(db, q, 1), number_at(db, q, 2));
+		break;
+	case Q_check_queue_orphans:
+		complain(c, ADVICE_REPORT, "recipient %llu of message %llu is queued without it",
+			 number_at(db, q, 1), number_at(db, q, 0));
+		break;
 	case Q_check_lost_segments:
 		complain(c, ADVICE_BACKUP, "body %llu is in body file %llu, which is not known",
 			 number_at(db, q, 0), number_at(db, q, 1));
@@ -98,8 +112,9 @@ static void tell_row(struct db *db, enum db_query q, struct checking *c)
 static enum err check_rows(struct db *db, void *arg)
 {
 	static const enum db_query queries[] = {
-		Q_check_references, Q_check_orphans,       Q_check_homeless, Q_check_mailboxes,
-		Q_check_segments,   Q_check_lost_segments, Q_check_targets,
+		Q_check_references,   Q_check_orphans,       Q_check_homeless, Q_check_mailboxes,
+		Q_check_segments,     Q_check_lost_segments, Q_check_targets,  Q_check_queue_bodies,
+		Q_check_queue_counts, Q_check_queue_orphans,
 	};
 	struct checking *c = arg;
 	enum err err = OK;

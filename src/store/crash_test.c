@@ -36,7 +36,7 @@ static struct str account_of_id(struct arena *arena, uint64_t id)
 
 static void send_for_ever(void *arg) WAITS
 {
-	struct store *store = arg;
+	struct fixture *f = arg;
 	struct arena arena = { 0 };
 
 	for (;;) {
@@ -48,7 +48,7 @@ static void send_for_ever(void *arg) WAITS
 					   .recipients = { &to, 1 } };
 
 		ask.body = body_of(body_of_id(&arena, id));
-		must(store_deliver(store, &ask, &arena, &answer) == OK);
+		must(store_deliver(f->peer, &ask, &arena, &answer) == OK);
 		must(answer.outcomes.at[0] == DELIVERY_DONE);
 		must(write(ack_pipe, &id, sizeof(id)) == sizeof(id));
 		arena_reset(&arena);
@@ -62,7 +62,7 @@ static void child_body(struct fixture *f) WAITS
 	group_init(&group);
 	must(fiber_spawn(&group, "upkeep", store_upkeep, f->store, NULL) == OK);
 	for (int i = 0; i < SENDERS; i++)
-		must(fiber_spawn(&group, "sender", send_for_ever, f->store, NULL) == OK);
+		must(fiber_spawn(&group, "sender", send_for_ever, f, NULL) == OK);
 	(void)!group_wait(&group, NEVER);
 }
 

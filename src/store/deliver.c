@@ -3,7 +3,9 @@
  * A message comes in: who gets it is decided inside the transaction that keeps it, so that nothing can
  * change in between.
  */
-#include "store/state.h"
+#include "store/delivery.h"
+#include "store/peer.h"
+#include "store/queue.h"
 
 #include <stdlib.h>
 
@@ -20,18 +22,9 @@ struct placement {
 	bool had; /* from an earlier try: nothing to do */
 };
 
-struct delivery {
+struct delivering {
 	struct job job;
-	const struct ask_deliver *ask;
-	struct str octets;
-	struct resolve_policy policy;
-	int64_t received_us;
-	uint64_t size;      /* as it will be read */
-	struct arena arena; /* what the writer makes of it; the fiber reads it after the commit */
-	uint64_t *outcomes;
-	struct placement *placements;
-	size_t count, room;
-	size_t addresses; /* looked at so far, for all recipients */
+	struct delivery delivery;
 };
 
 struct str return_path(struct arena *arena, struct str sender)
@@ -46,6 +39,7 @@ static enum delivery_outcome outcome_of(enum recipient_verdict verdict)
 {
 	switch (verdict) {
 	case RECIPIENT_LOCAL:
+	case RECIPIENT_REMOTE:
 		return DELIVERY_DONE;
 	case RECIPIENT_NOT_OURS:
 		return DELIVERY_NOT_OURS;
@@ -197,6 +191,46 @@ static enum err place(struct writer *writer, struct delivery *d, size_t recipien
 	return err;
 }
 
+/* Of a recipient elsewhere: may this message go there? */
+static enum err ask_relay(struct writer *writer, struct delivery *d)
+{
+	struct str sender = d->ask->sender;
+	struct ownership who = { d->account, sender, false };
+	int64_t is_open = 0;
+	enum err err = OK;
+
+	d->is_relay_known = true;
+	d->may_relay = d->is_notice;
+	if (d->is_notice || !d->account || !d->relays)
+		return OK;
+	err = db_number_values(writer->db, Q_account_is_open, DB_VALUES(db_id(d->account)),
+			       &is_open);
+	if (err || !is_open)
+		return err;
+	/* The null sender is for notices (rfc5321 4.5.5); it names nobody. */
+	d->may_relay = d->any_sender || !sender.len;
+	if (d->may_relay)
+		return OK;
+	err = resolve_owner(writer->db, &d->arena, &d->policy, &who);
+	d->may_relay = who.is_owner;
+	return err;
+}
+
+static enum err plan_remote(struct writer *writer, struct delivery *d, size_t recipient)
+{
+	struct address address;
+	enum err err = d->is_relay_known ? OK : ask_relay(writer, d);
+
+	/* A gate that has fallen may say anything; this text will be a relay's command. */
+	if (err || !d->may_relay ||
+	    !address_parse(&d->arena, d->ask->recipients.at[recipient], true, &address))
+		return err;
+	d->outcomes[recipient] = DELIVERY_DONE;
+	d->remote[recipient] = true;
+	d->remote_count++;
+	return OK;
+}
+
 static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t recipient)
 {
 	size_t count_before = d->count;
@@ -210,6 +244,8 @@ static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t
 		return fault(ERR_LIMIT, "the recipients lead to more than %d addresses",
 			     LIMIT_delivery_addresses);
 	d->outcomes[recipient] = outcome_of(resolution.verdict);
+	if (!err && resolution.verdict == RECIPIENT_NOT_OURS)
+		return plan_remote(writer, d, recipient);
 	for (size_t i = 0; !err && i < resolution.count; i++)
 		if (d->outcomes[recipient] == DELIVERY_DONE)
 			err = place(writer, d, recipient, &resolution.targets[i]);
@@ -247,9 +283,8 @@ static enum err keep_message(struct writer *writer, const struct delivery *d,
 	return err == ERR_EXISTS ? ERR_CORRUPT : err;
 }
 
-static enum err run_delivery(struct writer *writer, struct job *job)
+enum err delivery_run(struct writer *writer, struct delivery *d)
 {
-	struct delivery *d = CONTAINER_OF(job, struct delivery, job);
 	uint64_t references = 0;
 	uint64_t body = 0;
 	enum err err = OK;
@@ -258,14 +293,27 @@ static enum err run_delivery(struct writer *writer, struct job *job)
 		err = plan_recipient(writer, d, i);
 	for (size_t i = 0; i < d->count; i++)
 		references += !d->placements[i].had;
+	if (!err && d->remote_count)
+		err = queue_find_earlier(writer, d, &d->was_queued);
+	references += d->remote_count && !d->was_queued;
 	if (err || !references)
 		return err;
 	err = keep_body(writer, d, references, &body);
 	for (size_t i = 0; !err && i < d->count; i++)
 		if (!d->placements[i].had)
 			err = keep_message(writer, d, &d->placements[i], body);
+	if (!err && d->remote_count && !d->was_queued)
+		err = queue_add(writer, d, body);
+	return err;
+}
+
+static enum err run_delivery(struct writer *writer, struct job *job)
+{
+	struct delivering *delivering = CONTAINER_OF(job, struct delivering, job);
+	enum err err = delivery_run(writer, &delivering->delivery);
+
 	job->messages = 1;
-	job->octets = d->octets.len;
+	job->octets = delivering->delivery.octets.len;
 	return err;
 }
 
@@ -287,7 +335,7 @@ static const char *outcome_name(uint64_t outcome)
 	}
 }
 
-static void tell_trace(struct store *store, const struct delivery *d)
+void delivery_tell(struct store *store, const struct delivery *d)
 {
 	const struct ask_deliver *ask = d->ask;
 	char id[ID_TEXT + 1];
@@ -307,16 +355,31 @@ static void tell_trace(struct store *store, const struct delivery *d)
 			TRACE(store->trace, ask->session, 0, deliver, .message = str_of(id),
 			      .recipient = ask->recipients.at[i],
 			      .outcome = str_of(outcome_name(d->outcomes[i])));
+	if (d->remote_count && !d->was_queued)
+		queue_tell_added(store, d);
 }
 
-static void prepare(struct store *store, const struct ask_deliver *ask, struct delivery *d)
+void delivery_done(struct delivery *d)
 {
+	arena_drop(&d->arena);
+}
+
+void delivery_prepare_at(const struct config *config, int64_t at_us, const struct ask_deliver *ask,
+			 struct delivery *d)
+{
+	size_t count = ask->recipients.count;
+
 	d->ask = ask;
-	d->job.run = run_delivery;
-	d->received_us = wall_us();
+	d->relays = str_is_nocase(config->relay, S("users"));
+	d->any_sender = config->accept_any_password;
+	d->received_us = at_us;
+	d->expires_us = at_us + 1000 * config->queue_expire;
+	if (config->queue_delay_warning)
+		d->warns_us = at_us + 1000 * config->queue_delay_warning;
 	d->size = RETURN_PATH_FIXED + ask->sender.len + d->octets.len;
-	d->outcomes = NEW_ARRAY(&d->arena, uint64_t, ask->recipients.count + 1);
-	store_policy(store, ask->create, &d->policy);
+	d->remote = NEW_ARRAY(&d->arena, bool, count + 1);
+	d->outcomes = NEW_ARRAY(&d->arena, uint64_t, count + 1);
+	config_policy(config, ask->create, &d->policy);
 }
 
 /* Before anything is mapped: reading a hole of a memfd makes memory of it. */
@@ -329,32 +392,71 @@ static enum err check_size(struct store *store, uint64_t octets)
 		       : fault(ERR_FULL, "less than disk_floor would be free");
 }
 
-enum err store_deliver(struct store *store, const struct ask_deliver *ask, struct arena *arena,
+/* Whom the gate speaks for, by the handle that the account was given at its sign-in. */
+static enum err find_account(struct peer *peer, uint64_t handle, uint64_t *out)
+{
+	struct signed_in *who;
+	enum err err;
+
+	*out = 0;
+	if (!handle)
+		return OK;
+	err = signed_in_take(peer, handle, &who);
+	if (err)
+		return err;
+	*out = who->account;
+	handle_give(&who->handle);
+	return OK;
+}
+
+static enum err check_envelope(const struct ask_deliver *ask)
+{
+	size_t count = ask->recipients.count;
+
+	if ((ask->notify.count && ask->notify.count != count) ||
+	    (ask->original.count && ask->original.count != count))
+		return fault(ERR_PROTOCOL, "what recipients wish is not said for each of them");
+	return OK;
+}
+
+static void answer_with(const struct delivering *d, struct arena *arena,
+			struct answer_deliver *answer)
+{
+	size_t count = d->delivery.ask->recipients.count;
+	uint64_t *outcomes = NEW_ARRAY(arena, uint64_t, count + 1);
+
+	memcpy(outcomes, d->delivery.outcomes, count * sizeof(*outcomes));
+	answer->outcomes = (struct u64s){ outcomes, count };
+	answer->batch = d->job.batch_messages;
+	answer->us = d->job.batch_us;
+}
+
+enum err store_deliver(struct peer *peer, const struct ask_deliver *ask, struct arena *arena,
 		       struct answer_deliver *answer) WAITS
 {
+	struct store *store = peer->store;
 	struct config *config = config_ref(store->config); /* its texts are read by the writer */
-	struct delivery d = { 0 };
-	uint64_t *outcomes;
+	struct delivering d = { .job.run = run_delivery };
 	enum err err = check_size(store, ask->body.size);
 
 	if (!err)
-		err = body_map(&ask->body, &d.octets);
+		err = check_envelope(ask);
+	if (!err)
+		err = find_account(peer, ask->account, &d.delivery.account);
+	if (!err)
+		err = body_map(&ask->body, &d.delivery.octets);
 	if (!err) {
-		prepare(store, ask, &d);
+		delivery_prepare_at(config, wall_us(), ask, &d.delivery);
 		err = store_commit(store, &d.job);
-		body_unmap(&ask->body, d.octets);
+		body_unmap(&ask->body, d.delivery.octets);
 	}
 	if (!err) {
-		tell_trace(store, &d);
-		outcomes = NEW_ARRAY(arena, uint64_t, ask->recipients.count + 1);
-		memcpy(outcomes, d.outcomes, ask->recipients.count * sizeof(*outcomes));
-		answer->outcomes = (struct u64s){ outcomes, ask->recipients.count };
-		answer->batch = d.job.batch_messages;
-		answer->us = d.job.batch_us;
+		delivery_tell(store, &d.delivery);
+		answer_with(&d, arena, answer);
 	} else if (err == ERR_FULL) {
 		store->room_at = INT64_MIN; /* look again: it may have been freed */
 	}
-	arena_drop(&d.arena);
+	delivery_done(&d.delivery);
 	config_unref(&config);
 	return err;
 }

@@ -140,14 +140,14 @@ static void quotas(struct fixture *f) WAITS
 	add_account(f, "anna@example.org", NULL, -1);
 	add_alias(f, "both@example.org", "small@example.org");
 	add_alias(f, "both@example.org", "anna@example.org");
-	CHECK(store_recipient(f->store, &ask, &arena, &answer) == OK);
+	CHECK(store_recipient(f->peer, &ask, &arena, &answer) == OK);
 	CHECK(answer.verdict == RECIPIENT_LOCAL);
 	for (uint64_t i = 1; i <= 4; i++) /* 33 octets of Return-Path and 17 of text */
 		CHECK(hand_one(f, i, "small@example.org", "fifteen octets.\r\n") == DELIVERY_DONE);
 	CHECK(hand_one(f, 5, "small@example.org", "x") == DELIVERY_FULL);
 	CHECK(hand_one(f, 6, "both@example.org", "x") == DELIVERY_FULL);
 	CHECK(count_of(f, "anna@example.org", "INBOX") == 0);
-	CHECK(store_recipient(f->store, &ask, &arena, &answer) == OK);
+	CHECK(store_recipient(f->peer, &ask, &arena, &answer) == OK);
 	CHECK(answer.verdict == RECIPIENT_FULL);
 	CHECK(complaints(f) == 0);
 	arena_drop(&arena);
@@ -221,7 +221,7 @@ static void deliver_one(void *arg) WAITS
 				   .recipients = { &to, 1 },
 				   .body = body_of(S("hello\r\n")) };
 
-	CHECK(store_deliver(crowd->f->store, &ask, &arena, &answer) == OK);
+	CHECK(store_deliver(crowd->f->peer, &ask, &arena, &answer) == OK);
 	crowd->batch = answer.batch;
 	body_done(&ask.body);
 	arena_drop(&arena);
@@ -338,7 +338,7 @@ static void a_hole(struct fixture *f) WAITS
 	CHECK(ask.body.fd >= 0 && ftruncate(ask.body.fd, (off_t)ask.body.size) == 0);
 	CHECK(fcntl(ask.body.fd, F_ADD_SEALS,
 		    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0);
-	CHECK(store_deliver(f->store, &ask, &arena, &answer) == ERR_LIMIT);
+	CHECK(store_deliver(f->peer, &ask, &arena, &answer) == ERR_LIMIT);
 	CHECK(read_all(f, &arena, "anna@example.org", "INBOX").count == 0);
 	body_done(&ask.body);
 	arena_drop(&arena);
@@ -365,7 +365,7 @@ static enum err send_to_list(struct fixture *f, uint64_t message, size_t times) 
 	for (size_t i = 0; i < times; i++)
 		to[i] = str_print(&arena, "list+%zu@example.org", i);
 	ask.body = body_of(S("hello\r\n"));
-	err = store_deliver(f->store, &ask, &arena, &answer);
+	err = store_deliver(f->peer, &ask, &arena, &answer);
 	for (size_t i = 0; i < answer.outcomes.count; i++)
 		CHECK(answer.outcomes.at[i] == DELIVERY_DONE);
 	arena_drop(&arena);
@@ -455,7 +455,7 @@ static uint64_t ask_for(struct fixture *f, const char *address) WAITS
 	struct answer_recipient answer = { 0 };
 	struct ask_recipient ask = { .address = str_of(address) };
 
-	CHECK(store_recipient(f->store, &ask, &arena, &answer) == OK);
+	CHECK(store_recipient(f->peer, &ask, &arena, &answer) == OK);
 	arena_drop(&arena);
 	return answer.verdict;
 }

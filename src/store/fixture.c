@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/fixture.h"
 #include "store/check.h"
+#include "store/queue.h"
 
 #include <ftw.h>
 #include <stdio.h>
@@ -69,6 +70,7 @@ static void open_store(struct fixture *f) WAITS
 
 void fixture_reopen(struct fixture *f) WAITS
 {
+	queue_peer_gone(f->peer);
 	peer_drop(&f->peer);
 	store_close(&f->store);
 	open_store(f);
@@ -220,7 +222,7 @@ enum err hand_over(struct fixture *f, const struct handover *h, uint64_t out[8])
 		recipients[ask.recipients.count] = str_of(h->to[ask.recipients.count]);
 	ask.recipients.at = recipients;
 	ask.body = body_of(h->body);
-	err = store_deliver(f->store, &ask, &arena, &answer);
+	err = store_deliver(f->peer, &ask, &arena, &answer);
 	body_done(&ask.body);
 	if (!err) {
 		CHECK(answer.outcomes.count == ask.recipients.count);

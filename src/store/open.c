@@ -3,6 +3,7 @@
 #include "store/state.h"
 #include "store/store.h"
 #include "store/maildrop.h"
+#include "store/queue.h"
 #include "store/sasl.h"
 #include "mail/address.h"
 
@@ -393,6 +394,11 @@ enum err store_open(const struct store_options *options, struct store **out) WAI
 		return err;
 	}
 	maildrops_init(store);
+	err = queue_init(store);
+	if (err) {
+		store_close(&store);
+		return err;
+	}
 	*out = store;
 	return OK;
 }
@@ -420,6 +426,7 @@ void store_close(struct store **store) WAITS
 	lookups_drop(gone);
 	sign_in_drop(gone);
 	maildrops_drop(gone);
+	queue_drop(gone);
 	if (gone->lock >= 0)
 		close(gone->lock);
 	config_unref(&gone->config);

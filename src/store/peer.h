@@ -27,6 +27,7 @@ struct peer {
 	/* sasl.c's: exchanges open, and those that wait for their client, longest idle first. */
 	size_t exchange_count;
 	struct list idle_exchanges;
+	uint64_t queue_owner; /* queue_own.h: who claims here; 0: nobody did */
 };
 
 struct peer *peer_new(struct store *store);

@@ -4,6 +4,7 @@
  * directory changes, and how full an account is for a few seconds and every delivery in between.
  */
 #include "store/aged.h"
+#include "store/peer.h"
 #include "store/state.h"
 
 #include <stdlib.h>
@@ -280,19 +281,46 @@ static enum err look_up_list(struct store *store, const struct ask_recipient *as
 	return err;
 }
 
-enum err store_recipient(struct store *store, const struct ask_recipient *ask, struct arena *arena,
-			 struct answer_recipient *answer) WAITS
+static enum err find_recipient(struct store *store, const struct ask_recipient *ask,
+			       struct answer_recipient *answer) WAITS
 {
 	struct str separator = store->config->subaddress_separator;
+
+	if (answer_from_memory(store, ask, answer))
+		return OK;
+	if (separator.len && str_find_str(address_local(ask->address), separator) != STR_NONE)
+		return look_up_list(store, ask, answer);
+	return look_up(store, ask, answer);
+}
+
+/* Whether the sender is his to use was asked at MAIL, and is asked once more when the message comes. */
+static enum err let_relay(struct peer *peer, uint64_t handle, struct answer_recipient *answer)
+{
+	struct signed_in *who;
+	enum err err = signed_in_take(peer, handle, &who);
+
+	if (err)
+		return err;
+	handle_give(&who->handle);
+	if (!str_is_nocase(peer->store->config->relay, S("users")))
+		return OK;
+	answer->verdict = RECIPIENT_REMOTE;
+	answer->why = S("for another server");
+	return OK;
+}
+
+enum err store_recipient(struct peer *peer, const struct ask_recipient *ask, struct arena *arena,
+			 struct answer_recipient *answer) WAITS
+{
+	enum err err;
 
 	(void)arena;
 	if (!ask->address.len) {
 		answer->verdict = RECIPIENT_UNKNOWN;
 		return OK;
 	}
-	if (answer_from_memory(store, ask, answer))
-		return OK;
-	if (separator.len && str_find_str(address_local(ask->address), separator) != STR_NONE)
-		return look_up_list(store, ask, answer);
-	return look_up(store, ask, answer);
+	err = find_recipient(peer->store, ask, answer);
+	if (!err && ask->account && answer->verdict == RECIPIENT_NOT_OURS)
+		err = let_relay(peer, ask->account, answer);
+	return err;
 }

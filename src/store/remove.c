@@ -22,8 +22,9 @@ static enum err find_body(struct db *db, uint64_t body, struct body_row *out, bo
 	return OK;
 }
 
-static enum err let_go(struct db *db, uint64_t body)
+enum err writer_let_go(struct writer *writer, uint64_t body)
 {
+	struct db *db = writer->db;
 	struct body_row row;
 	bool found;
 	enum err err = find_body(db, body, &row, &found);
@@ -58,7 +59,7 @@ enum err writer_remove_message(struct writer *writer, struct removal *removal, u
 	err = db_run(db, Q_message_delete, db_id(removal->account), db_id(removal->mailbox),
 		     db_id(uid));
 	if (!err)
-		err = let_go(db, body);
+		err = writer_let_go(writer, body);
 	removal->messages++;
 	removal->octets += size;
 	return err;

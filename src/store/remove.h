@@ -10,6 +10,8 @@ struct removal {
 	uint64_t octets;
 };
 
+/* One reference less to the body; it goes with the last. */
+[[nodiscard]] enum err writer_let_go(struct writer *writer, uint64_t body);
 /* A message that is gone already is no failure. */
 [[nodiscard]] enum err writer_remove_message(struct writer *writer, struct removal *removal,
 					     uint64_t uid);

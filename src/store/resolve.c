@@ -336,3 +336,17 @@ enum err resolve_address(struct db *db, struct arena *arena, const struct resolv
 	out->addresses = r.step_count;
 	return err;
 }
+
+enum err resolve_owner(struct db *db, struct arena *arena, const struct resolve_policy *policy,
+		       struct ownership *ownership)
+{
+	struct resolution resolution;
+	enum err err = resolve_address(db, arena, policy, ownership->address, &resolution);
+
+	ownership->is_owner = false;
+	for (size_t i = 0; !err && i < resolution.count; i++)
+		if (resolution.verdict == RECIPIENT_LOCAL &&
+		    resolution.targets[i].account == ownership->account)
+			ownership->is_owner = true;
+	return err;
+}

@@ -44,6 +44,15 @@ struct resolution {
 [[nodiscard]] enum err resolve_address(struct db *db, struct arena *arena,
 				       const struct resolve_policy *policy, struct str address,
 				       struct resolution *out);
+/* May send as an address: who gets what is sent to it. */
+struct ownership {
+	uint64_t account;
+	struct str address;
+	bool is_owner; /* the answer */
+};
+[[nodiscard]] enum err resolve_owner(struct db *db, struct arena *arena,
+				     const struct resolve_policy *policy,
+				     struct ownership *ownership);
 /*
  * *base: "list@domain" where the address is "list+anything@domain", has no row of its own, and list is an
  * alias: then both resolve alike. Else untouched. Costs three look-ups, however large the alias is.

@@ -81,6 +81,33 @@ static void an_older_store_is_brought_up_with_its_rows(void **state)
 	db_close(&db);
 }
 
+/* Of the store itself: what version 1 kept is there in the newest, with a queue that is empty. */
+static void a_store_without_a_queue_gets_one_and_keeps_its_mail(void **state)
+{
+	struct db *db = open_db();
+
+	(void)state;
+	assert_int_equal(schema_upgrade(db, schema_steps, 1), OK);
+	assert_int_equal(ask(db, "SELECT version FROM schema_version"), 1);
+	assert_int_equal(
+		db_define(
+			db,
+			S("INSERT INTO body VALUES (5, 1, 32, 7, 9, 1, 0, 's', 'f', 'm', 'p', 't');"
+			  "INSERT INTO message VALUES (1, 2, 3, 9, 5, 24, 4, 0, 'a@b');"
+			  "INSERT INTO segment VALUES (1, 71, 39)")),
+		OK);
+	db_close(&db);
+	db = open_db();
+	assert_int_equal(schema_upgrade(db, schema_steps, schema_step_count), OK);
+	assert_int_equal(ask(db, "SELECT version FROM schema_version"),
+			 schema_steps[schema_step_count - 1].version);
+	assert_int_equal(ask(db, "SELECT body FROM message WHERE uid = 3 AND sender = 'a@b'"), 5);
+	assert_int_equal(ask(db, "SELECT references_count FROM body WHERE id = 5"), 1);
+	assert_int_equal(ask(db, "SELECT COUNT(*) FROM queue_message"), 0);
+	assert_int_equal(ask(db, "SELECT COUNT(*) FROM queue_recipient"), 0);
+	db_close(&db);
+}
+
 static void a_newer_store_is_refused_untouched(void **state)
 {
 	struct db *db = open_db();
@@ -224,6 +251,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_empty_database_gets_every_step_and_then_none),
 		TEST(an_older_store_is_brought_up_with_its_rows),
+		TEST(a_store_without_a_queue_gets_one_and_keeps_its_mail),
 		TEST(a_newer_store_is_refused_untouched),
 		TEST(a_step_that_fails_leaves_the_older_version_whole),
 		TEST(an_upgrade_cut_short_anywhere_is_made_whole_by_the_next_start),

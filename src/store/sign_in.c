@@ -489,38 +489,28 @@ enum err store_sign_out(struct peer *peer, const struct ask_sign_out *ask) WAITS
 struct owning {
 	struct arena arena;
 	struct resolve_policy policy;
-	struct str sender;
-	uint64_t account;
-	bool owns;
+	struct ownership who;
 };
 
-/* May send as an address: who gets what is sent to it. */
 static enum err look_who_owns(struct db *db, void *arg)
 {
 	struct owning *owning = arg;
-	struct resolution resolution;
-	enum err err =
-		resolve_address(db, &owning->arena, &owning->policy, owning->sender, &resolution);
 
-	for (size_t i = 0; !err && i < resolution.count; i++)
-		if (resolution.verdict == RECIPIENT_LOCAL &&
-		    resolution.targets[i].account == owning->account)
-			owning->owns = true;
-	return err;
+	return resolve_owner(db, &owning->arena, &owning->policy, &owning->who);
 }
 
 enum err store_may_send(struct peer *peer, const struct ask_may_send *ask,
 			struct answer_may_send *answer) WAITS
 {
 	struct store *store = peer->store;
-	struct owning owning = { .sender = ask->sender };
+	struct owning owning = { .who.address = ask->sender };
 	struct config *config;
 	struct signed_in *who;
 	enum err err = signed_in_take(peer, ask->account, &who);
 
 	if (err)
 		return err;
-	owning.account = who->account;
+	owning.who.account = who->account;
 	/* The null sender is for notices (rfc5321 4.5.5); it names nobody. */
 	if (!ask->sender.len || store->config->accept_any_password) {
 		answer->allowed = 1;
@@ -528,7 +518,7 @@ enum err store_may_send(struct peer *peer, const struct ask_may_send *ask,
 		config = config_ref(store->config);
 		store_policy(store, false, &owning.policy);
 		err = store_read(store, look_who_owns, &owning);
-		answer->allowed = owning.owns;
+		answer->allowed = owning.who.is_owner;
 		config_unref(&config);
 	}
 	arena_drop(&owning.arena);

@@ -31,6 +31,8 @@ struct store_options {
 struct sign_in;   /* sasl.h */
 struct lookups;   /* recipient.c */
 struct maildrops; /* maildrop.c */
+struct queue;     /* queue.h */
+struct peer;      /* peer.h */
 
 struct store {
 	char folder[STORE_PATH];
@@ -58,6 +60,7 @@ struct store {
 	struct lookups *lookups;
 	struct sign_in *sign_in;
 	struct maildrops *maildrops;
+	struct queue *queue;
 	bool compacting;
 	struct recorder *recorder; /* of the role; NULL in a store opened without one */
 };
@@ -79,6 +82,8 @@ typedef enum err store_work_fn(void *arg);
 /* The same for what takes long on purpose, on threads of its own. */
 [[nodiscard]] enum err store_hash(store_work_fn *fn, void *arg) WAITS;
 
+/* How addresses are understood, as the configuration has it. Any thread. */
+void config_policy(const struct config *config, bool create, struct resolve_policy *out);
 void store_policy(const struct store *store, bool create, struct resolve_policy *out);
 /* Is there room on the disk for so many octets, above the configured floor? */
 bool store_has_room(struct store *store, uint64_t octets);
@@ -89,7 +94,7 @@ void store_trouble(struct store *store, enum err err, const char *what);
 
 /* ---- recipient.c ---- */
 
-[[nodiscard]] enum err store_recipient(struct store *store, const struct ask_recipient *ask,
+[[nodiscard]] enum err store_recipient(struct peer *peer, const struct ask_recipient *ask,
 				       struct arena *arena, struct answer_recipient *answer) WAITS;
 void lookups_init(struct store *store);
 void lookups_drop(struct store *store);
@@ -98,7 +103,7 @@ void lookups_note_octets(struct store *store, uint64_t account, int64_t more);
 
 /* ---- deliver.c ---- */
 
-[[nodiscard]] enum err store_deliver(struct store *store, const struct ask_deliver *ask,
+[[nodiscard]] enum err store_deliver(struct peer *peer, const struct ask_deliver *ask,
 				     struct arena *arena, struct answer_deliver *answer) WAITS;
 enum { RETURN_PATH_FIXED = 17 }; /* "Return-Path: <" and ">\r\n" */
 /* The line in front of a message, rendered when it is read. */

@@ -2,6 +2,7 @@
 #include "store/store.h"
 #include "store/commands.h"
 #include "store/maildrop.h"
+#include "store/queue.h"
 #include "store/recording.h"
 #include "store/sasl.h"
 
@@ -28,6 +29,7 @@ static void on_gone(void *context, struct link_peer *link_peer)
 	struct peer *peer = *link_peer_slot(link_peer);
 
 	(void)context;
+	queue_peer_gone(peer);
 	peer_drop(&peer);
 	*link_peer_slot(link_peer) = NULL;
 }
@@ -35,13 +37,13 @@ static void on_gone(void *context, struct link_peer *link_peer)
 static enum err on_recipient(struct link_call *call, const struct ask_recipient *ask,
 			     struct answer_recipient *answer) WAITS
 {
-	return store_recipient(store_of(call), ask, call->arena, answer);
+	return store_recipient(peer_of(call), ask, call->arena, answer);
 }
 
 static enum err on_deliver(struct link_call *call, const struct ask_deliver *ask,
 			   struct answer_deliver *answer) WAITS
 {
-	return store_deliver(store_of(call), ask, call->arena, answer);
+	return store_deliver(peer_of(call), ask, call->arena, answer);
 }
 
 static enum err on_room(struct link_call *call, const struct ask_room *ask,
@@ -126,7 +128,22 @@ static enum err on_maildrop_close(struct link_call *call, const struct ask_maild
 	return store_maildrop_close(peer_of(call), ask);
 }
 
+static enum err on_queue_claim(struct link_call *call, const struct ask_queue_claim *ask,
+			       struct answer_queue_claim *answer) WAITS
+{
+	return store_queue_claim(peer_of(call), link_peer_index(call->peer), ask, call->arena,
+				 answer);
+}
+
+static enum err on_queue_report(struct link_call *call, const struct ask_queue_report *ask,
+				struct answer_queue_report *answer) WAITS
+{
+	return store_queue_report(peer_of(call), ask, answer);
+}
+
 static const struct link_handlers handlers = {
+	.queue_claim = on_queue_claim,
+	.queue_report = on_queue_report,
 	.recipient = on_recipient,
 	.deliver = on_deliver,
 	.room = on_room,
@@ -159,7 +176,9 @@ static enum err begin(struct role *role) WAITS
 		return err;
 	role->state = store;
 	err = recording_begin(role, &store->recorder);
-	return err ? err : fiber_spawn(&role->fibers, "store upkeep", store_upkeep, store, NULL);
+	if (!err)
+		err = fiber_spawn(&role->fibers, "store upkeep", store_upkeep, store, NULL);
+	return err ? err : fiber_spawn(&role->fibers, "queue keeper", queue_keep, store, NULL);
 }
 
 static enum err reload(struct role *role) WAITS

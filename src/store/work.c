@@ -116,10 +116,8 @@ bool store_has_room(struct store *store, uint64_t octets)
 
 /* ---- policy ---- */
 
-void store_policy(const struct store *store, bool create, struct resolve_policy *out)
+void config_policy(const struct config *config, bool create, struct resolve_policy *out)
 {
-	const struct config *config = store->config;
-
 	*out = (struct resolve_policy){
 		.separator = config->subaddress_separator,
 		.any_domain = config->accept_any_domain,
@@ -131,6 +129,11 @@ void store_policy(const struct store *store, bool create, struct resolve_policy 
 		out->folders = SUBADDRESS_CREATE;
 	else if (str_is_nocase(config->subaddress_folders, S("inbox")))
 		out->folders = SUBADDRESS_INBOX;
+}
+
+void store_policy(const struct store *store, bool create, struct resolve_policy *out)
+{
+	config_policy(store->config, create, out);
 }
 
 /* ---- upkeep ---- */

@@ -13,6 +13,7 @@ enum { ACCOUNTS = 50, BODY = 2048 };
 
 struct bench {
 	struct store *store;
+	struct peer *peer;
 	const char *folder;
 	struct config *config;
 	double seconds;
@@ -62,7 +63,7 @@ static void sender(void *arg) WAITS
 			.body = { { b->body, BODY }, -1, BODY }
 		};
 
-		must(store_deliver(b->store, &ask, &arena, &answer) == OK);
+		must(store_deliver(b->peer, &ask, &arena, &answer) == OK);
 		must(answer.outcomes.at[0] == DELIVERY_DONE);
 		b->done++;
 		arena_reset(&arena);
@@ -101,7 +102,7 @@ static void lookups(struct bench *b, bool cached) WAITS
 
 		if (!cached)
 			b->store->directory_generation++;
-		must(store_recipient(b->store, &ask, &arena, &answer) == OK);
+		must(store_recipient(b->peer, &ask, &arena, &answer) == OK);
 		must(answer.verdict == RECIPIENT_LOCAL);
 		if (done % 1000 == 0)
 			(void)fiber_yield();
@@ -119,6 +120,7 @@ static void bench_fiber(void *arg) WAITS
 	struct store_options options = { .folder = b->folder, .config = b->config, .create = true };
 
 	must(store_open(&options, &b->store) == OK);
+	b->peer = peer_new(b->store);
 	if (store_commit(b->store, &s.job))
 		fprintf(stderr, "going on with what is in %s\n", b->folder);
 	b->next = id_new();
@@ -129,6 +131,7 @@ static void bench_fiber(void *arg) WAITS
 	lookups(b, true);
 	lookups(b, false);
 	arena_drop(&s.arena);
+	peer_drop(&b->peer);
 	store_close(&b->store);
 }
 

@@ -5,6 +5,7 @@
  * turn; the accounts have no passwords.
  */
 #include "store/store.h"
+#include "store/peer.h"
 #include "store/state.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@ enum { IN_FLIGHT = 2000, OCTETS_MAX = 65536 };
 
 struct fill {
 	struct store *store;
+	struct peer *peer;
 	const char *folder;
 	struct config *config;
 	uint64_t messages, octets, accounts;
@@ -62,7 +64,7 @@ static void deliver_one(struct fill *fill, uint64_t nth, struct arena *arena) WA
 		.body = { { fill->body, fill->octets }, -1, fill->octets },
 	};
 
-	must(store_deliver(fill->store, &ask, arena, &answer) == OK);
+	must(store_deliver(fill->peer, &ask, arena, &answer) == OK);
 	must(answer.outcomes.at[0] == DELIVERY_DONE);
 	if (nth % 100000 == 0) {
 		printf("%llu\n", (unsigned long long)nth);
@@ -93,12 +95,14 @@ static void fill_fiber(void *arg) WAITS
 
 	group_init(&group);
 	must(store_open(&options, &fill->store) == OK);
+	fill->peer = peer_new(fill->store);
 	if (store_commit(fill->store, &s.job))
 		fprintf(stderr, "going on with the accounts that are in %s\n", fill->folder);
 	for (size_t i = 0; i < IN_FLIGHT; i++)
 		must(fiber_spawn(&group, "sender", sender, fill, NULL) == OK);
 	must(group_wait(&group, NEVER) == OK);
 	arena_drop(&s.arena);
+	peer_drop(&fill->peer);
 	store_close(&fill->store);
 }
 

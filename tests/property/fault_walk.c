@@ -353,8 +353,8 @@ static int walk_seeds(uint64_t first, uint64_t count)
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = { "none",      "supervisor", "gate-mx",
-					     "gate-user", "filter",     "store" };
+	static const char *const names[] = { "none",   "supervisor", "gate-mx", "gate-user",
+					     "filter", "store",      "relay" };
 	uint64_t seed;
 	int status;
 

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * delivery: one message, as the writer gives it to its recipients: into mailboxes, or into the queue
+ * where they are elsewhere and the message may go there. All of it in one transaction.
+ *
+ * Invariants
+ *  (1) A recipient's outcome is DELIVERY_DONE only when its mailboxes have the message, or the queue.
+ *  (2) Nothing is queued for who may not relay: the account behind the sign-in is asked in the
+ *      transaction itself, whatever a gate said.
+ *
+ * delivery_tell runs in a fiber, delivery_run on the writer's thread.
+ */
+#include "store/state.h"
+
+struct placement;
+
+struct delivery {
+	const struct ask_deliver *ask;
+	struct str octets; /* they must live until the batch ends */
+	struct resolve_policy policy;
+	uint64_t account; /* who signed in; 0: nobody */
+	bool is_notice;   /* of the house itself: it may go anywhere */
+	bool relays;      /* relay = users */
+	bool any_sender;  /* accept_any_password */
+	int64_t received_us;
+	int64_t expires_us, warns_us; /* of what is queued; warns_us 0: never */
+	uint64_t size;                /* as it will be read */
+	struct arena arena; /* what the writer makes of it; the fiber reads it after the commit */
+	uint64_t *outcomes; /* enum delivery_outcome, one a recipient */
+	bool *remote;       /* it goes to the queue */
+	size_t remote_count;
+	bool was_queued; /* by an earlier try */
+	bool may_relay;  /* once it is known */
+	bool is_relay_known;
+	struct placement *placements;
+	size_t count, room;
+	size_t addresses; /* looked at so far, for all recipients */
+};
+
+/* `out` is zero but for its octets; `at_us`: now. Any thread. */
+void delivery_prepare_at(const struct config *config, int64_t at_us, const struct ask_deliver *ask,
+			 struct delivery *out);
+[[nodiscard]] enum err delivery_run(struct writer *writer, struct delivery *delivery);
+/* After the commit: the trace, and who waits for the queue. */
+void delivery_tell(struct store *store, const struct delivery *delivery);
+void delivery_done(struct delivery *delivery);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* queue_own: who has leased what, as memory knows it since the store was opened. Private to queue_*.c. */
+#include "store/queue.h"
+
+struct queue_lease {
+	struct table_item item; /* by the lease */
+	struct list age;        /* of all, oldest first */
+	struct site *site;
+	uint64_t owner;
+	int64_t ends_us;
+};
+
+/* A run of a relay's process that has claimed something. */
+struct queue_owner {
+	struct table_item
+		item;      /* by owner: the last four bits are the process, the rest is the run */
+	unsigned channels; /* that claim in its name; without one, what it has is given back */
+	bool is_met;       /* what other runs of its process had was given back */
+};
+
+void queue_lease_add(struct queue *queue, struct site *site, uint64_t lease, uint64_t owner,
+		     int64_t now_us);
+struct queue_lease *queue_lease_find(struct queue *queue, uint64_t lease);
+void queue_lease_end(struct queue *queue, struct queue_lease *lease);
+/* The first claim of a run: what other runs of this process had is given back. */
+[[nodiscard]] enum err queue_meet_owner(struct peer *peer, uint64_t owner) WAITS;
+/* What runs without a channel have is given back, and leases that ended are forgotten. */
+[[nodiscard]] enum err queue_collect(struct store *store) WAITS;

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/queue_fixture.h"
+
+/* ---- who may ---- */
+
+static void rights(struct fixture *f) WAITS
+{
+	uint64_t anna, out[8];
+	struct answer_recipient answer = { 0 };
+	struct ask_recipient ask = { .address = S("bob@far.example") };
+
+	add_account(f, "anna@example.org", NULL, -1);
+	add_account(f, "bert@example.org", NULL, -1);
+	anna = sign_in_as(f, "anna@example.org");
+	CHECK(store_recipient(f->peer, &ask, NULL, &answer) == OK);
+	CHECK(answer.verdict == RECIPIENT_NOT_OURS);
+	ask.account = anna;
+	CHECK(store_recipient(f->peer, &ask, NULL, &answer) == OK);
+	CHECK(answer.verdict == RECIPIENT_REMOTE);
+	ask.account = anna + 1;
+	CHECK(store_recipient(f->peer, &ask, NULL, &answer) == ERR_DENIED);
+	/* Nobody signed in, a handle that is none, another's address. */
+	CHECK(send_one(f, 1, 0, "bob@far.example") == DELIVERY_NOT_OURS);
+	CHECK(send_one(f, 2, anna + 1, "bob@far.example") == 100 + ERR_DENIED);
+	CHECK(send_mail(f,
+			&(struct sending){ .message = 3,
+					   .sender = "bert@example.org",
+					   .account = anna,
+					   .to = { "bob@far.example", "anna@example.org" } },
+			out) == OK);
+	CHECK(out[0] == DELIVERY_NOT_OURS && out[1] == DELIVERY_DONE);
+	CHECK(send_mail(f,
+			&(struct sending){ .message = 4,
+					   .sender = "x@far.example",
+					   .account = anna,
+					   .to = { "bob@far.example" } },
+			out) == OK);
+	CHECK(out[0] == DELIVERY_NOT_OURS);
+	/* What would be a command of its own at the other server. */
+	CHECK(send_one(f, 5, anna, "bob>\r\nDATA\r\n@far.example") == DELIVERY_NOT_OURS);
+	CHECK(send_one(f, 6, anna, "bob") == DELIVERY_NOT_OURS);
+	CHECK(send_one(f, 7, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(state_of(f, 7, 0) == QUEUE_WAITING);
+	for (uint64_t i = 1; i < 7; i++)
+		CHECK(state_of(f, i, 0) == 99);
+	CHECK(complaints(f) == 0);
+}
+
+static void only_who_signed_in_relays_and_as_himself(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = rights, .config_text = RELAYING });
+}
+
+static void nobody_relays(struct fixture *f) WAITS
+{
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(send_one(f, 1, sign_in_as(f, "anna@example.org"), "bob@far.example") ==
+	      DELIVERY_NOT_OURS);
+}
+
+static void nobody_relays_unless_the_configuration_says_so(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = nobody_relays });
+}
+
+/* ---- one message through ---- */
+
+static void through(struct fixture *f) WAITS
+{
+	struct sending s = { .message = 7,
+			     .sender = "anna@example.org",
+			     .to = { "bob@far.example", "bert@example.org", "eve@far.example",
+				     "zoe@else.example" } };
+	struct claimed c, d, none;
+	uint64_t out[8];
+
+	add_account(f, "anna@example.org", NULL, -1);
+	add_account(f, "bert@example.org", NULL, -1);
+	s.account = sign_in_as(f, "anna@example.org");
+	for (int again = 0; again < 2; again++) {
+		CHECK(send_mail(f, &s, out) == OK);
+		for (int i = 0; i < 4; i++)
+			CHECK(out[i] == DELIVERY_DONE);
+	}
+	CHECK(inbox_count(f, "bert@example.org") == 1);
+	CHECK(claim(f, &c) && claim(f, &d) && !claim(f, &none));
+	CHECK(c.answer.numbers.count == 2 && d.answer.numbers.count == 1);
+	CHECK(str_is(c.answer.destination, S("far.example")));
+	CHECK(str_is(c.answer.recipients.at[1], S("eve@far.example")));
+	CHECK(str_is(c.answer.sender, S("anna@example.org")));
+	CHECK(str_is(c.answer.body.octets, S("Subject: hello\r\n\r\nthe text\r\n")));
+	CHECK(complaints(f) == 0);
+	CHECK(report(f, &c, &sent) == 2);
+	CHECK(report(f, &c, &refused) == 0); /* too late: it is done */
+	CHECK(state_of(f, 7, 0) == QUEUE_RELAYED && state_of(f, 7, 3) == QUEUE_LEASED);
+	CHECK(report(f, &d, &refused) == 1);
+	CHECK(state_of(f, 7, 3) == QUEUE_FAILED);
+	CHECK(inbox_count(f, "anna@example.org") == 1);
+	CHECK(complaints(f) == 0);
+	/* The same once more, after it is done: it is not queued again. */
+	CHECK(send_mail(f, &s, out) == OK && out[0] == DELIVERY_DONE);
+	CHECK(!claim(f, &none));
+	drop_claim(&c);
+	drop_claim(&d);
+}
+
+static void a_message_is_claimed_by_destination_and_reported_by_recipient(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = through, .config_text = RELAYING });
+}
+
+/* ---- notifications ---- */
+
+static bool has(struct str text, const char *what)
+{
+	bool found = str_find_str(text, str_of(what)) != STR_NONE;
+
+	if (!found)
+		fprintf(stderr, "not in the text: %s\n", what);
+	return found;
+}
+
+static void bounce(struct fixture *f) WAITS
+{
+	struct sending s = { .message = 7,
+			     .sender = "anna@example.org",
+			     .to = { "bob@far.example" } };
+	struct arena arena = { 0 };
+	struct claimed c;
+	struct strs all;
+	uint64_t out[8];
+
+	add_account(f, "postmaster@example.org", NULL, -1);
+	add_account(f, "anna@example.org", NULL, -1);
+	s.account = sign_in_as(f, "anna@example.org");
+	CHECK(send_mail(f, &s, out) == OK && claim(f, &c));
+	CHECK(report(f, &c, &refused) == 1);
+	drop_claim(&c);
+	all = read_all(f, &arena, "anna@example.org", "INBOX");
+	CHECK(all.count == 1);
+	if (all.count == 1) {
+		CHECK(str_starts(all.at[0], S("Return-Path: <>\r\n")));
+		CHECK(has(all.at[0], "multipart/report; report-type=delivery-status"));
+		CHECK(has(all.at[0], "bob@far.example\r\n    could not be reached"));
+		CHECK(has(all.at[0], "mx.far.example [192.0.2.7] said: 550 No such user here"));
+		CHECK(has(all.at[0], "\r\nFinal-Recipient: rfc822; bob@far.example\r\n"
+				     "Action: failed\r\nStatus: 5.1.1\r\n"
+				     "Remote-MTA: dns; mx.far.example\r\n"
+				     "Diagnostic-Code: smtp; 550 5.1.1 No such user here\r\n"));
+		CHECK(has(all.at[0], "text/rfc822-headers"));
+		CHECK(has(all.at[0], "\r\nSubject: hello\r\n"));
+		CHECK(str_find_str(all.at[0], S("the text")) == STR_NONE);
+	}
+	/* NOTIFY=NEVER: nothing. RET=FULL: the whole. */
+	s.message = 8;
+	s.notify = DSN_NEVER;
+	CHECK(send_mail(f, &s, out) == OK && claim(f, &c) && report(f, &c, &refused) == 1);
+	drop_claim(&c);
+	CHECK(inbox_count(f, "anna@example.org") == 1);
+	s.message = 9;
+	s.notify = DSN_FAILURE;
+	s.ret = DSN_RETURN_FULL;
+	CHECK(send_mail(f, &s, out) == OK && claim(f, &c) && report(f, &c, &refused) == 1);
+	drop_claim(&c);
+	all = read_all(f, &arena, "anna@example.org", "INBOX");
+	CHECK(all.count == 2 && has(all.at[1], "the text"));
+	/* The null sender: nobody is answered, the postmaster hears of it. */
+	s.message = 10;
+	s.sender = "";
+	CHECK(send_mail(f, &s, out) == OK && out[0] == DELIVERY_DONE && claim(f, &c));
+	CHECK(report(f, &c, &refused) == 1);
+	drop_claim(&c);
+	CHECK(inbox_count(f, "anna@example.org") == 2);
+	all = read_all(f, &arena, "postmaster@example.org", "INBOX");
+	CHECK(all.count == 1 && has(all.at[0], "A message from <> could not be delivered"));
+	/* NOTIFY=SUCCESS. */
+	s.message = 11;
+	s.sender = "anna@example.org";
+	s.notify = DSN_SUCCESS;
+	CHECK(send_mail(f, &s, out) == OK && claim(f, &c) && report(f, &c, &sent) == 1);
+	drop_claim(&c);
+	all = read_all(f, &arena, "anna@example.org", "INBOX");
+	CHECK(all.count == 3 && has(all.at[2], "\r\nAction: relayed\r\n"));
+	CHECK(complaints(f) == 0);
+	arena_drop(&arena);
+}
+
+static void who_wants_to_know_is_told_in_plain_words_and_once(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = bounce, .config_text = RELAYING });
+}
+
+/* ---- time ---- */
+
+static void waits(struct fixture *f) WAITS
+{
+	static const int64_t minutes[] = { 5, 10, 20, 40, 80, 160, 240, 240 };
+	struct claimed c;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(send_one(f, 7, sign_in_as(f, "anna@example.org"), "bob@far.example") ==
+	      DELIVERY_DONE);
+	for (size_t i = 0; i < COUNT_OF(minutes); i++) {
+		int64_t about_us = minutes[i] * 60 * 1000000;
+		int64_t wait_us;
+
+		CHECK(claim(f, &c));
+		CHECK(report(f, &c, &deferred) == 1);
+		drop_claim(&c);
+		wait_us = next_of(f, 7) - wall_us();
+		CHECK(wait_us >= about_us * 7 / 8 && wait_us <= about_us * 9 / 8 + 1);
+		CHECK(!claim(f, &c));
+		CHECK(fiber_sleep(in_us(wait_us + 1000)) == OK);
+	}
+}
+
+static void what_failed_for_now_waits_longer_each_time(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = waits, .config_text = RELAYING, .simulated = true });
+}
+
+static void ages(struct fixture *f) WAITS
+{
+	struct arena arena = { 0 };
+	struct claimed c;
+	struct strs all;
+	int64_t hours = 0;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(send_one(f, 7, sign_in_as(f, "anna@example.org"), "bob@far.example") ==
+	      DELIVERY_DONE);
+	while (state_of(f, 7, 0) <= QUEUE_HELD && hours++ < 24 * 6) {
+		if (claim(f, &c)) {
+			CHECK(report(f, &c, &deferred) == 1);
+			drop_claim(&c);
+		}
+		CHECK(fiber_sleep(in_ms(3600 * 1000)) == OK);
+		CHECK(queue_run_due(f->store) == OK);
+	}
+	CHECK(hours == 24 * 5);
+	CHECK(state_of(f, 7, 0) == QUEUE_EXPIRED);
+	all = read_all(f, &arena, "anna@example.org", "INBOX");
+	CHECK(all.count == 2);
+	if (all.count == 2) {
+		CHECK(has(all.at[0], "Subject: Delayed"));
+		CHECK(has(all.at[0], "\r\nAction: delayed\r\n"));
+		CHECK(has(all.at[0], "\r\nWill-Retry-Until: "));
+		CHECK(has(all.at[0], "Later, please"));
+		CHECK(has(all.at[1], "Subject: Not delivered"));
+		CHECK(has(all.at[1], "Later, please"));
+	}
+	CHECK(complaints(f) == 0);
+	/* And a week later nothing is known of it. */
+	CHECK(fiber_sleep(in_ms(8 * 24 * 3600 * 1000ll)) == OK);
+	CHECK(queue_run_due(f->store) == OK);
+	CHECK(state_of(f, 7, 0) == 99);
+	arena_drop(&arena);
+}
+
+static void a_sender_is_warned_once_and_told_when_it_is_given_up(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = ages, .config_text = RELAYING, .simulated = true });
+}
+
+/* ---- leases ---- */
+
+static void leases(struct fixture *f) WAITS
+{
+	struct claimed c, d, none;
+	uint64_t anna;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	anna = sign_in_as(f, "anna@example.org");
+	CHECK(send_one(f, 1, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(claim(f, &c) && !claim(f, &none));
+	/* The store starts anew: the lease holds, and its report counts. */
+	fixture_reopen(f);
+	CHECK(!claim(f, &none));
+	CHECK(report(f, &c, &sent) == 1);
+	drop_claim(&c);
+	/* The relay's channel ends: others may try, and what it says later counts until they do. */
+	anna = sign_in_as(f, "anna@example.org");
+	CHECK(send_one(f, 2, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(send_one(f, 3, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(claim(f, &c) && claim(f, &d));
+	queue_peer_gone(f->peer);
+	CHECK(queue_run_due(f->store) == OK);
+	CHECK(report(f, &c, &sent) == 1);
+	CHECK(claim(f, &none));
+	CHECK(none.answer.message == d.answer.message && none.answer.lease != d.answer.lease);
+	CHECK(report(f, &d, &refused) == 0);
+	CHECK(report(f, &none, &sent) == 1);
+	drop_claim(&c);
+	drop_claim(&d);
+	drop_claim(&none);
+	/* Another run of the same process: what the earlier one had is for others at once. */
+	CHECK(send_one(f, 4, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(claim(f, &c));
+	fixture_reopen(f);
+	d = (struct claimed){ 0 };
+	CHECK(store_queue_claim(f->peer, 0,
+				&(struct ask_queue_claim){
+					.run = 0x2000, .site_max = 9, .recipients_max = 10 },
+				&d.arena, &d.answer) == OK);
+	CHECK(d.answer.message == 4);
+	CHECK(report(f, &c, &sent) == 0 && report(f, &d, &sent) == 1);
+	drop_claim(&c);
+	drop_claim(&d);
+	CHECK(complaints(f) == 0);
+}
+
+static void a_lease_outlives_the_store_and_ends_with_its_owner(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = leases, .config_text = RELAYING });
+}
+
+static void unknown(struct fixture *f) WAITS
+{
+	static const struct saying nobody_knows = {
+		QUEUE_UNKNOWN, 0, "", "the connection was cut", false, false
+	};
+	struct claimed c, d;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(send_one(f, 1, sign_in_as(f, "anna@example.org"), "bob@far.example") ==
+	      DELIVERY_DONE);
+	CHECK(claim(f, &c));
+	CHECK(fiber_sleep(in_ms(59 * 60 * 1000)) == OK);
+	CHECK(!claim(f, &d));
+	CHECK(fiber_sleep(in_ms(2 * 60 * 1000)) == OK);
+	/* It never said anything. */
+	CHECK(claim(f, &d) && d.answer.message == 1);
+	CHECK(report(f, &c, &sent) == 0);
+	CHECK(report(f, &d, &nobody_knows) == 1);
+	CHECK(state_of(f, 1, 0) == QUEUE_WAITING);
+	CHECK(next_of(f, 1) - wall_us() > 50 * 60 * 1000000ll);
+	drop_claim(&c);
+	drop_claim(&d);
+}
+
+static void what_nobody_knows_is_tried_again_when_the_lease_ends(void **state)
+{
+	(void)state;
+	fixture_run(
+		&(struct fixture){ .body = unknown, .config_text = RELAYING, .simulated = true });
+}
+
+/* ---- fairness ---- */
+
+static void fair(struct fixture *f) WAITS
+{
+	struct claimed c;
+	unsigned far = 0, els = 0, bert = 0;
+	uint64_t anna, out[8];
+
+	add_account(f, "anna@example.org", NULL, -1);
+	add_account(f, "bert@example.org", NULL, -1);
+	anna = sign_in_as(f, "anna@example.org");
+	for (uint64_t i = 1; i <= 300; i++)
+		CHECK(send_one(f, i, anna, "bob@far.example") == DELIVERY_DONE);
+	for (uint64_t i = 301; i <= 305; i++)
+		CHECK(send_one(f, i, anna, "zoe@else.example") == DELIVERY_DONE);
+	CHECK(send_mail(f,
+			&(struct sending){ .message = 400,
+					   .sender = "bert@example.org",
+					   .account = sign_in_as(f, "bert@example.org"),
+					   .to = { "bob@far.example" } },
+			out) == OK);
+	/* Destinations take turns, and who sends to one of them does, too. */
+	for (int i = 0; i < 10; i++) {
+		CHECK(claim(f, &c));
+		far += str_is(c.answer.destination, S("far.example"));
+		els += str_is(c.answer.destination, S("else.example"));
+		bert += c.answer.message == 400;
+		CHECK(report(f, &c, &sent) == 1);
+		drop_claim(&c);
+	}
+	CHECK(far == 5 && els == 5 && bert == 1);
+	/* As many leases of a destination as the relay wants. */
+	claim_of(f, &c, NULL, 1);
+	CHECK(c.answer.lease);
+	drop_claim(&c);
+	claim_of(f, &c, NULL, 1);
+	CHECK(!c.answer.lease);
+	drop_claim(&c);
+	claim_of(f, &c, "far.example", 2);
+	CHECK(c.answer.lease);
+	/* Nobody answers there: all of it rests, and what comes does not wake it. */
+	CHECK(report(f, &c, &down) == 1);
+	drop_claim(&c);
+	CHECK(send_one(f, 500, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(!claim(f, &c));
+	CHECK(send_one(f, 501, anna, "zoe@else.example") == DELIVERY_DONE);
+	CHECK(claim(f, &c) && c.answer.message == 501);
+	drop_claim(&c);
+	CHECK(fiber_sleep(in_ms(6 * 60 * 1000)) == OK);
+	CHECK(claim(f, &c) && str_is(c.answer.destination, S("far.example")));
+	drop_claim(&c);
+}
+
+static void destinations_and_senders_take_turns(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = fair, .config_text = RELAYING, .simulated = true });
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(only_who_signed_in_relays_and_as_himself),
+		cmocka_unit_test(nobody_relays_unless_the_configuration_says_so),
+		cmocka_unit_test(a_message_is_claimed_by_destination_and_reported_by_recipient),
+		cmocka_unit_test(who_wants_to_know_is_told_in_plain_words_and_once),
+		cmocka_unit_test(what_failed_for_now_waits_longer_each_time),
+		cmocka_unit_test(a_sender_is_warned_once_and_told_when_it_is_given_up),
+		cmocka_unit_test(a_lease_outlives_the_store_and_ends_with_its_owner),
+		cmocka_unit_test(what_nobody_knows_is_tried_again_when_the_lease_ends),
+		cmocka_unit_test(destinations_and_senders_take_turns),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
