@@ -200,7 +200,7 @@ static void look(struct rotting *r) WAITS
 static void flip_again_and_again(struct fixture *f) WAITS
 {
 	const char *wanted = getenv("GLASSPOST_FLIPS");
-	long flips = wanted ? atol(wanted) : FLIPS;
+	long flips = wanted ? strtol(wanted, NULL, 10) : FLIPS;
 	struct arena arena = { 0 };
 	struct rotting r = { .f = f };
 	uint64_t chance = 42;

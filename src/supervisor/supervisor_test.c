@@ -323,7 +323,7 @@ static bool complained(struct buf *complaints, const char *text)
 	return str_find_str(buf_str(complaints), str_of(text)) != STR_NONE;
 }
 
-static void play_half_reload(void)
+static void play_half_reload(void) WAITS
 {
 	static struct role_ops stubborn;
 	static const struct role_ops *const roles[] = { &store_role, &stubborn, &gate_mx_role,

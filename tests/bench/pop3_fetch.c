@@ -167,7 +167,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	begun = seconds_now();
-	dial(&reader, atoi(argv[1]));
+	dial(&reader, (int)strtol(argv[1], NULL, 10));
 	messages = sign_in(&reader, argv[2], argv[3]);
 	signed_in = seconds_now();
 	for (size_t i = 0; i < messages; i++) {

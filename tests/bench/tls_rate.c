@@ -150,7 +150,7 @@ int main(int argc, char **argv)
 	static struct worker workers[THREADS_MAX];
 	unsigned long sessions = 0;
 	unsigned long failures = 0;
-	int threads = argc == 4 ? atoi(argv[3]) : 0;
+	int threads = argc == 4 ? (int)strtol(argv[3], NULL, 10) : 0;
 	double begun = seconds_now();
 
 	if (threads < 1 || threads > THREADS_MAX) {
@@ -158,7 +158,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	server = (struct sockaddr_in){ .sin_family = AF_INET,
-				       .sin_port = htons((uint16_t)atoi(argv[1])),
+				       .sin_port = htons((uint16_t)strtol(argv[1], NULL, 10)),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	signal(SIGPIPE, SIG_IGN);
 	context = SSL_CTX_new(TLS_client_method());
