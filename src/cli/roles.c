@@ -2,13 +2,14 @@
 #include "cli/roles.h"
 #include "filter/filter.h"
 #include "gate/gate.h"
+#include "relay/relay.h"
 #include "store/store.h"
 
 #include <stdio.h>
 #include <sysexits.h>
 
-const struct role_ops *const cli_roles[] = { &store_role, &filter_role, &gate_mx_role,
-					     &gate_user_role, NULL };
+const struct role_ops *const cli_roles[] = { &store_role,   &filter_role,    &relay_role,
+					     &gate_mx_role, &gate_user_role, NULL };
 
 int run_role(int argc, char **argv)
 {

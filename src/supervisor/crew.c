@@ -32,7 +32,7 @@ static const struct role_ops *ops_of(const struct crew *crew, enum role_kind kin
 
 static unsigned processes_of(const struct crew *crew, enum role_kind kind)
 {
-	if (crew->in_house || kind == ROLE_STORE)
+	if (crew->in_house || kind == ROLE_STORE || kind == ROLE_RELAY)
 		return 1;
 	if (kind == ROLE_FILTER)
 		return (unsigned)crew->config->filter_processes;
@@ -79,7 +79,7 @@ static enum err add_member(struct crew *crew, enum role_kind kind, unsigned inde
 
 static enum err add_members(struct crew *crew)
 {
-	static const enum role_kind order[] = { ROLE_STORE, ROLE_FILTER, ROLE_GATE_MX,
+	static const enum role_kind order[] = { ROLE_STORE, ROLE_FILTER, ROLE_RELAY, ROLE_GATE_MX,
 						ROLE_GATE_USER };
 	enum err err = OK;
 
@@ -101,7 +101,7 @@ static enum err start_members(struct crew *crew) WAITS
 
 	for (i = 0; i < crew->count && !err; i++)
 		err = member_launch(&crew->members[i]);
-	/* A gate asks both kinds below it; wiring the gates wires every pair. */
+	/* Gates and relay ask the kinds below them; wiring those wires every pair. */
 	for (i = 0; i < crew->count && !err; i++) {
 		if (crew->members[i].kind != ROLE_STORE && crew->members[i].kind != ROLE_FILTER)
 			err = member_wire_all(&crew->members[i]);
@@ -387,7 +387,7 @@ void crew_stop(struct crew *crew, int64_t grace_ms) WAITS
 	wait_through(&crew->watchers);
 	crew_close_listeners(crew, NULL);
 	stop_kinds(crew, FROM_GATES, grace_ms);
-	stop_kinds(crew, ROLE_BIT(ROLE_FILTER), grace_ms);
+	stop_kinds(crew, ROLE_BIT(ROLE_FILTER) | ROLE_BIT(ROLE_RELAY), grace_ms);
 	stop_kinds(crew, ROLE_BIT(ROLE_STORE), grace_ms);
 	for (size_t i = crew->count; i-- > 0;)
 		close_boss(&crew->members[i]);

@@ -134,6 +134,8 @@ static bool asks(const struct member *asking, const struct member *asked)
 {
 	bool is_gate = asking->kind == ROLE_GATE_MX || asking->kind == ROLE_GATE_USER;
 
+	if (asking->kind == ROLE_RELAY)
+		return asked->kind == ROLE_STORE;
 	return is_gate && (asked->kind == ROLE_FILTER || asked->kind == ROLE_STORE);
 }
 

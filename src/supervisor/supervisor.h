@@ -9,7 +9,7 @@
  *  (2) One server a data directory: DIR/run/lock is held as long as it lives.
  *  (3) A listening socket outlives the role that serves it: while a role starts again, the kernel
  *      keeps the connections that come.
- *  (4) Stopping goes with the arrows: gates first, then filter, then store.
+ *  (4) Stopping goes with the arrows: gates first, then filter and relay, then store.
  *
  * The data directory: glasspost.conf; store/ (mail and accounts, the store's own); tls/ (the
  * self-signed certificate); run/ (lock, control sockets, lmtp.sock), mode 0700.

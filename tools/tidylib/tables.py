@@ -8,12 +8,12 @@ FLOORS = {
     "link": 2, "net": 2,
     "config": 3, "control": 3,
     "record": 4, "role": 4,
-    "filter": 5, "store": 5, "gate": 5,
+    "filter": 5, "store": 5, "gate": 5, "relay": 5,
     "supervisor": 6,
     "cli": 7,
 }
 # Folders that run as processes of their own. They meet only through link/.
-ROLES = {"filter", "store", "gate"}
+ROLES = {"filter", "store", "gate", "relay"}
 # Who starts the roles, and so may see how one is entered; init makes an empty store.
 STARTS_ROLES = ("src/supervisor/", "src/cli/roles.c", "src/cli/init.c", "src/main.c")
 
@@ -22,7 +22,7 @@ WORDS = {"mail": 0, "smtp": 1, "pop3": 1, "dns": 1}
 # Folders of words that hold sessions too: NAME.h is the words' header, server.h the sessions'.
 PROTOCOLS = {"smtp", "pop3", "dns"}
 # Headers of sessions that stand where others have server.h.
-SESSION_HEADERS = {"dns": ("resolver.h", "mx.h")}
+SESSION_HEADERS = {"dns": ("resolver.h", "mx.h"), "smtp": ("server.h", "client.h")}
 SESSIONS_INCLUDE = {"base", "fiber", "net", "link", "trace", "config"}
 # From which floor up words may be included, and sessions.
 WORDS_FROM, SESSIONS_FROM = FLOORS["record"], FLOORS["gate"]
@@ -51,5 +51,5 @@ BANNED = {
 MEMORY = {"malloc", "calloc", "realloc", "reallocarray", "strdup", "strndup", "asprintf", "vasprintf"}
 OCTETS = {"read", "write", "pread", "pwrite", "readv", "writev"}
 MEMORY_FOLDERS = {"base", "fiber", "trace", "sandbox", "link", "net", "config", "control", "record", "role",
-                  "store", "gate", "supervisor", "cli"}
+                  "store", "gate", "relay", "supervisor", "cli"}
 OCTETS_FOLDERS = {"base", "fiber", "sandbox", "link", "net", "control", "record", "store", "supervisor", "cli"}
