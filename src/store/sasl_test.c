@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define ANNA     "anna@example.org"
 #define PASSWORD "pencil & paper"
@@ -51,7 +52,17 @@ struct outcome {
 	int client; /* what the client made of the last challenge */
 	char challenges[3][200];
 	unsigned steps;
+	int64_t cpu_ns; /* of this process, while the store decided */
 };
+
+/* Time of all our threads: what others on this machine do, and waits, are not in it. */
+static int64_t cpu_ns(void)
+{
+	struct timespec at;
+
+	must(clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &at) == 0);
+	return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
 
 static void note(struct outcome *out, const struct answer_sasl_step *a)
 {
@@ -80,6 +91,7 @@ static struct outcome converse(struct fixture *f, const struct dialogue *d) WAIT
 	Gsasl *gsasl = NULL;
 	char *text = NULL;
 	size_t len = 0;
+	int64_t since;
 
 	must(gsasl_init(&gsasl) == GSASL_OK);
 	gsasl_callback_set(gsasl, on_client);
@@ -90,7 +102,9 @@ static struct outcome converse(struct fixture *f, const struct dialogue *d) WAIT
 		ask.has_initial = 1;
 		ask.initial = (struct str){ text, len };
 	}
+	since = cpu_ns();
 	CHECK(store_sasl_start(f->peer, &ask, &arena, &started) == OK);
+	out.cpu_ns += cpu_ns() - since;
 	memcpy(&answer, &started, sizeof(answer));
 	note(&out, &answer);
 	while (out.state == SASL_CONTINUE && out.steps < 9) {
@@ -100,10 +114,12 @@ static struct outcome converse(struct fixture *f, const struct dialogue *d) WAIT
 			gsasl_step(client, answer.challenge.at, answer.challenge.len, &text, &len);
 		if (out.client != GSASL_OK && out.client != GSASL_NEEDS_MORE)
 			break;
+		since = cpu_ns();
 		CHECK(store_sasl_step(f->peer,
 				      &(struct ask_sasl_step){ .sasl = answer.sasl,
 							       .response = { text, len } },
 				      &arena, &answer) == OK);
+		out.cpu_ns += cpu_ns() - since;
 		note(&out, &answer);
 	}
 	/* rfc5802: the client believes the server only after its signature. */
@@ -524,6 +540,73 @@ static void apop_works_only_where_secrets_are_kept(void **state)
 	fixture_run(&(struct fixture){ .body = apop_off });
 }
 
+/* ---- who exists is not to be learned ---- */
+
+enum { TRIES = 9, KINDS = 3 };
+
+/* Somebody with a password, with none, and nobody; names of one length. */
+static const char *const names[KINDS] = { ANNA, "bare@example.org", "nobo@example.org" };
+static const char *const guessed_by[] = { "PLAIN",         "LOGIN",    "SCRAM-SHA-1",
+					  "SCRAM-SHA-256", "CRAM-MD5", "APOP" };
+
+static struct outcome guess_wrong(struct fixture *f, const char *mechanism, const char *name) WAITS
+{
+	struct outcome out = { 0 };
+	int64_t since = cpu_ns();
+
+	if (strcmp(mechanism, "APOP") != 0)
+		return converse(f, &AS(mechanism, name, "wrong"));
+	out.state = apop(f, name, "wrong");
+	out.cpu_ns = cpu_ns() - since;
+	return out;
+}
+
+static void check_alike(const struct outcome *one, const struct outcome *other)
+{
+	CHECK(one->state == SASL_FAILED && other->state == SASL_FAILED);
+	CHECK(one->steps == other->steps && one->client == other->client);
+	CHECK(one->delay_ms == other->delay_ms && one->account == other->account);
+	CHECK(strcmp(one->address, other->address) == 0);
+	for (unsigned step = 0; step < COUNT_OF(one->challenges); step++)
+		CHECK(strlen(one->challenges[step]) == strlen(other->challenges[step]));
+}
+
+/*
+ * In turns, and the least of some. A hash or a look-up that is left out for one of them makes a factor of
+ * ten or more; a third of that is what a test may ask for.
+ */
+static void compare_kinds(struct fixture *f, const char *mechanism) WAITS
+{
+	int64_t least[KINDS] = { INT64_MAX, INT64_MAX, INT64_MAX };
+	struct outcome out[KINDS];
+
+	for (int i = 0; i < TRIES; i++)
+		for (int kind = 0; kind < KINDS; kind++) {
+			out[kind] = guess_wrong(f, mechanism, names[kind]);
+			if (out[kind].cpu_ns < least[kind])
+				least[kind] = out[kind].cpu_ns;
+			check_alike(&out[0], &out[kind]);
+		}
+	fprintf(stderr, "%s: %lld, %lld, %lld us\n", mechanism, (long long)least[0] / 1000,
+		(long long)least[1] / 1000, (long long)least[2] / 1000);
+	for (int kind = 1; kind < KINDS; kind++)
+		CHECK(least[0] < 3 * least[kind] && least[kind] < 3 * least[0]);
+}
+
+static void who_exists(struct fixture *f) WAITS
+{
+	add_account(f, names[0], PASSWORD, -1);
+	add_account(f, names[1], NULL, -1);
+	for (size_t i = 0; i < COUNT_OF(guessed_by); i++)
+		compare_kinds(f, guessed_by[i]);
+}
+
+static void a_failure_does_not_tell_whether_there_is_such_an_account(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = who_exists, .config_text = "keep_secrets = yes\n" });
+}
+
 static bool may(struct fixture *f, uint64_t account, const char *sender) WAITS
 {
 	struct answer_may_send answer = { 0 };
@@ -619,6 +702,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_does_not_exist_has_a_salt_like_any_other),
 		cmocka_unit_test(failures_are_slowed_down_by_address_and_by_name),
 		cmocka_unit_test(an_unknown_name_takes_the_time_of_a_wrong_password),
+		cmocka_unit_test(a_failure_does_not_tell_whether_there_is_such_an_account),
 		cmocka_unit_test(too_many_guesses_at_once_are_told_to_come_back),
 		cmocka_unit_test(apop_works_only_where_secrets_are_kept),
 		cmocka_unit_test(an_account_may_send_as_whom_it_receives_for),
