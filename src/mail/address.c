@@ -291,3 +291,26 @@ bool address_equal(struct arena *arena, const struct address *a, const struct ad
 	return str_is(a->local, b->local) &&
 	       str_is(domain_canonical(arena, a->domain), domain_canonical(arena, b->domain));
 }
+
+void login_split(struct arena *arena, struct str name, struct str separator, struct str *user,
+		 struct str *folder)
+{
+	size_t at_sign = str_find_last(name, '@');
+	struct str local = at_sign == STR_NONE ? name : str_first(name, at_sign);
+	struct str domain = at_sign == STR_NONE ? S("") : str_from(name, at_sign + 1);
+	size_t local_end = separator.len ? str_find_str(local, separator) : STR_NONE;
+	size_t domain_end = separator.len ? str_find_str(domain, separator) : STR_NONE;
+
+	*user = name;
+	*folder = S("");
+	if (domain_end != STR_NONE && domain_end > 0) {
+		*folder = str_from(domain, domain_end + separator.len);
+		*user = str_first(name, name.len - folder->len - separator.len);
+	} else if (local_end != STR_NONE && local_end > 0) {
+		*folder = str_from(local, local_end + separator.len);
+		*user = str_print(arena, "%.*s%.*s", (int)local_end, local.at,
+				  (int)(name.len - local.len), name.at + local.len);
+	}
+	if (folder->len == 0)
+		*user = name;
+}

@@ -40,3 +40,11 @@ struct str local_part_print(struct arena *arena, struct str local);
 struct str domain_canonical(struct arena *arena, struct str domain);
 /* The same local part, octet for octet, at the same domain. */
 bool address_equal(struct arena *arena, const struct address *a, const struct address *b);
+
+/*
+ * user+folder: a login may name a folder, as user+folder@domain or user@domain+folder, where
+ * `separator` is the '+' of the configuration ("" switches it off). *folder is empty when none was
+ * named; *user is then the name as it came.
+ */
+void login_split(struct arena *arena, struct str name, struct str separator, struct str *user,
+		 struct str *folder);

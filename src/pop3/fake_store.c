@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A store that answers from memory, for the session's tests. */
+#include "mail/mail.h"
 #include "pop3/session_test.h"
 
 #include <openssl/evp.h>
@@ -83,7 +84,8 @@ static enum err on_sasl_start(struct link_call *call, const struct ask_sasl_star
 		return OK;
 	}
 	name = str_from(ask->initial, str_find(ask->initial, '\0') + 1);
-	name = str_first(name, str_find(name, '\0'));
+	login_split(call->arena, str_first(name, str_find(name, '\0')), S("+"), &name,
+		    &answer->folder);
 	DECIDE(store, str_ends_nocase(ask->initial, str_of(password)), name, answer);
 	return OK;
 }

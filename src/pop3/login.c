@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "mail/mail.h"
 #include "pop3/session.h"
 
 enum { CALL_MS = 30000 };
@@ -125,8 +126,8 @@ static bool keep_user(struct pop3_session *session, struct str name)
 	struct str user;
 	struct str folder;
 
-	pop3_login_split(&session->arena, name, session->service->config->subaddress_separator,
-			 &user, &folder);
+	login_split(&session->arena, name, session->service->config->subaddress_separator, &user,
+		    &folder);
 	buf_reset(&session->user);
 	buf_reset(&session->folder);
 	return !buf_add(&session->user, user) && !buf_add(&session->folder, folder);

@@ -61,11 +61,3 @@ bool pop3_line_is_http(struct str line);
 /* "-ERR no such message", without CRLF; a string that lives for ever. */
 struct str pop3_reply_text(enum pop3_reply reply);
 bool pop3_reply_is_ok(enum pop3_reply reply);
-
-/*
- * user+folder: a login may name a folder, as user+folder@domain or user@domain+folder, where
- * `separator` is the '+' of the configuration ("" switches it off). *folder is empty when none was
- * named; *user is then the name as it came.
- */
-void pop3_login_split(struct arena *arena, struct str name, struct str separator, struct str *user,
-		      struct str *folder);

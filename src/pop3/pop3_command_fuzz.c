@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any octets as one command line: no crash, numbers in bounds, nothing secret in the masked line. */
+#include "mail/mail.h"
 #include "pop3/pop3.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -26,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (reply == POP3_REPLY_NONE && command.verb == POP3_PASS)
 		must(masked && shown.len - 4 == line.len - command.text.len);
 	pop3_line_is_http(line);
-	pop3_login_split(&arena, line, S("+"), &user, &folder);
+	login_split(&arena, line, S("+"), &user, &folder);
 	must(user.len + folder.len <= size);
 	return 0;
 }

@@ -75,39 +75,20 @@ static enum err send_challenge(struct pop3_session *session, struct str challeng
 	return err;
 }
 
-static void note(struct exchange *exchange, const struct answer_sasl_start *answer)
+/* A name that carries a folder (user+folder) is split by the store: some mechanisms sign it whole. */
+static void note(struct pop3_session *session, struct exchange *exchange,
+		 const struct answer_sasl_start *answer)
 {
+	if (answer->state == SASL_DONE) {
+		buf_reset(&session->folder);
+		must(!buf_add(&session->folder, answer->folder));
+	}
 	exchange->login.state = (enum sasl_state)answer->state;
 	exchange->login.account = answer->account;
 	exchange->login.address = answer->address;
 	exchange->login.delay_ms = answer->delay_ms;
 	exchange->sasl = answer->sasl;
 	exchange->challenge = answer->challenge;
-}
-
-/*
- * user+folder with PLAIN (rfc4616): authzid NUL authcid NUL password. Other mechanisms sign the name
- * that they send, so it is theirs alone.
- */
-static struct str without_folder(struct pop3_session *session, struct str plain)
-{
-	struct str separator = session->service->config->subaddress_separator;
-	size_t first = str_find(plain, '\0');
-	struct str rest = first == STR_NONE ? S("") : str_from(plain, first + 1);
-	size_t second = str_find(rest, '\0');
-	struct str authzid;
-	struct str authcid;
-	struct str folder;
-	struct str ignored;
-
-	if (second == STR_NONE)
-		return plain;
-	pop3_login_split(&session->arena, str_first(plain, first), separator, &authzid, &ignored);
-	pop3_login_split(&session->arena, str_first(rest, second), separator, &authcid, &folder);
-	if (folder.len == 0 || buf_add(&session->folder, folder))
-		return plain;
-	return str_print(&session->arena, "%.*s%c%.*s%c%.*s", STR_ARGS(authzid), 0,
-			 STR_ARGS(authcid), 0, STR_ARGS(str_from(rest, second + 1)));
 }
 
 static enum err start(struct pop3_session *session, struct exchange *exchange, struct str initial,
@@ -133,7 +114,7 @@ static enum err start(struct pop3_session *session, struct exchange *exchange, s
 	err = call_sasl_start(session->service->store, &ask, &session->arena, &answer,
 			      in_ms(CALL_MS));
 	if (!err)
-		note(exchange, &answer);
+		note(session, exchange, &answer);
 	return err;
 }
 
@@ -147,12 +128,14 @@ static enum err step(struct pop3_session *session, struct exchange *exchange, st
 
 	exchange->login.step++;
 	if (!err)
-		note(exchange, &(struct answer_sasl_start){ .state = answer.state,
-							    .sasl = answer.sasl,
-							    .challenge = answer.challenge,
-							    .account = answer.account,
-							    .address = answer.address,
-							    .delay_ms = answer.delay_ms });
+		note(session, exchange,
+		     &(struct answer_sasl_start){ .state = answer.state,
+						  .sasl = answer.sasl,
+						  .challenge = answer.challenge,
+						  .account = answer.account,
+						  .address = answer.address,
+						  .folder = answer.folder,
+						  .delay_ms = answer.delay_ms });
 	return err;
 }
 
@@ -194,9 +177,6 @@ static enum err run_exchange(struct pop3_session *session, struct exchange *exch
 		}
 		if (reply != POP3_REPLY_NONE)
 			return give_up(session, exchange, reply);
-		if (exchange->login.step == 0 &&
-		    str_is_nocase(exchange->login.mechanism, S("PLAIN")))
-			response = without_folder(session, response);
 		err = step(session, exchange, response);
 		if (err) { /* the store is away, or late: nothing of it may be believed */
 			drop_exchange(session, exchange);
@@ -259,8 +239,6 @@ enum err pop3_auth(struct pop3_session *session, const struct pop3_command *comm
 		return pop3_answer(session, POP3_REPLY_AUTH_MALFORMED);
 	buf_reset(&session->user);
 	buf_reset(&session->folder);
-	if (command->has_secret && str_is_nocase(exchange.login.mechanism, S("PLAIN")))
-		initial = without_folder(session, initial);
 	if (start(session, &exchange, initial, command->has_secret)) {
 		exchange.login.state = SASL_BUSY;
 		return pop3_conclude(session, &exchange.login);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "mail/mail.h"
 #include "pop3/pop3.h"
 
 #include <setjmp.h>
@@ -158,8 +159,7 @@ static void a_login_may_name_a_folder(void **state)
 		struct str user;
 		struct str folder;
 
-		pop3_login_split(&arena, str_of(logins[i][0]), str_of(logins[i][1]), &user,
-				 &folder);
+		login_split(&arena, str_of(logins[i][0]), str_of(logins[i][1]), &user, &folder);
 		if (!str_is(user, str_of(logins[i][2])) || !str_is(folder, str_of(logins[i][3])))
 			fail_msg("%s gave %.*s and %.*s", logins[i][0], STR_ARGS(user),
 				 STR_ARGS(folder));

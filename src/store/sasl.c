@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/sasl.h"
+#include "mail/address.h"
 
 #include <gsasl.h>
 #include <stdlib.h>
@@ -20,12 +21,14 @@ struct exchange {
 	uint64_t trace_session;
 	char from[65];
 	struct str channel_type, channel_base64; /* in arena */
-	struct arena arena;                      /* for the exchange's life */
+	struct str separator; /* POP3: between a login name and a folder; empty: names carry none */
+	struct arena arena;   /* for the exchange's life */
 
 	/* While a step runs on a worker. */
 	struct db *db;
 	enum err err;
 	bool looked_up;
+	struct str folder; /* that the name carried */
 	bool found;
 	bool has_account; /* found, be it with a secret or without */
 	/* Of the account that is meant, were there one: what is made up hangs on it. */
@@ -57,14 +60,27 @@ static struct str property(Gsasl_session *session, Gsasl_property which)
 	return str_of(gsasl_property_fast(session, which));
 }
 
+/* The name as given, which a proof signs whole, without the folder that it may carry. */
+static struct str without_folder(struct exchange *x, struct str name, struct str *folder)
+{
+	struct str user = name;
+
+	login_split(&x->arena, name, x->separator, &user, folder);
+	if (folder->len <= LIMIT_folder_name)
+		return user;
+	*folder = (struct str){ 0 };
+	return name;
+}
+
 static int look_up(struct exchange *x, Gsasl_session *session)
 {
-	struct str name = property(session, GSASL_AUTHID);
+	struct str name;
 
 	if (x->looked_up)
 		return GSASL_OK;
 	x->looked_up = true;
-	x->name = str_dup(&x->arena, name);
+	x->name = str_dup(&x->arena, property(session, GSASL_AUTHID));
+	name = x->name = without_folder(x, x->name, &x->folder);
 	if (!name.len || name.len > LIMIT_user_name)
 		return GSASL_OK;
 	x->err = login_key(x->db, &x->arena, name, &x->key);
@@ -165,6 +181,7 @@ static int take_simple(struct exchange *x, Gsasl_session *session)
 {
 	x->has_simple = true;
 	x->name = str_dup(&x->arena, property(session, GSASL_AUTHID));
+	x->name = without_folder(x, x->name, &x->folder);
 	x->password = str_dup(&x->arena, property(session, GSASL_PASSWORD));
 	x->act_as = str_dup(&x->arena, property(session, GSASL_AUTHZID));
 	return GSASL_OK;
@@ -302,7 +319,9 @@ static bool is_malformed(int code)
 static enum err conclude_proof(struct exchange *x, const struct login_try *try, struct arena *arena,
 			       struct sign_in_result *out)
 {
-	struct str act_as = address_key(arena, property(x->session, GSASL_AUTHZID));
+	struct str folder;
+	struct str act_as =
+		address_key(arena, without_folder(x, property(x->session, GSASL_AUTHZID), &folder));
 
 	/* rfc4422 3.4.1: to act as somebody else is nobody's right here. */
 	if (!x->found || (act_as.len && !str_is(act_as, x->account.address))) {
@@ -316,7 +335,8 @@ static enum err conclude_proof(struct exchange *x, const struct login_try *try, 
 static enum err conclude_simple(struct exchange *x, const struct login_try *try,
 				struct arena *arena, struct sign_in_result *out) WAITS
 {
-	struct str act_as = address_key(arena, x->act_as);
+	struct str folder;
+	struct str act_as = address_key(arena, without_folder(x, x->act_as, &folder));
 
 	if (act_as.len && !str_is(act_as, address_key(arena, x->name))) {
 		sign_in_refuse(try, out);
@@ -404,6 +424,8 @@ static enum err take_step(struct peer *peer, struct exchange *x, struct stepping
 		say_as_usual(x, stepping);
 		err = conclude(peer, stepping, out);
 	}
+	if (!err && out->state == SASL_DONE)
+		out->folder = str_dup(stepping->arena, x->folder);
 	x->busy = false;
 	if (!err && x->handle.closed)
 		take_back(peer, out);
@@ -462,6 +484,8 @@ static enum err exchange_new(struct peer *peer, const struct ask_sasl_start *ask
 	peer->exchange_count++;
 	x->store = peer->store;
 	x->trace_session = ask->session;
+	if (str_is(ask->service, S("pop")))
+		x->separator = str_dup(&x->arena, peer->store->config->subaddress_separator);
 	for (size_t i = 0; i < ask->mechanism.len && i < NAME; i++) {
 		char c = ask->mechanism.at[i];
 

@@ -47,6 +47,7 @@ struct sign_in_result {
 	struct str challenge;
 	uint64_t account;
 	struct str address;
+	struct str folder; /* that the login name carried */
 	uint64_t delay_ms;
 };
 
@@ -58,6 +59,7 @@ struct sign_in_result {
 		(answer)->challenge = (result)->challenge;                                         \
 		(answer)->account = (result)->account;                                             \
 		(answer)->address = (result)->address;                                             \
+		(answer)->folder = (result)->folder;                                               \
 		(answer)->delay_ms = (result)->delay_ms;                                           \
 	} while (0)
 

@@ -127,6 +127,7 @@ static enum err start(struct exchange_input *in, struct arena *arena, struct sig
 					   answer.challenge,
 					   answer.account,
 					   answer.address,
+					   answer.folder,
 					   answer.delay_ms };
 	return err;
 }
@@ -143,6 +144,7 @@ static enum err step(struct exchange_input *in, struct arena *arena, struct sign
 					   answer.challenge,
 					   answer.account,
 					   answer.address,
+					   answer.folder,
 					   answer.delay_ms };
 	return err;
 }

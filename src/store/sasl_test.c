@@ -18,6 +18,7 @@ struct dialogue {
 	const char *client_exporter;           /* as the client saw it: base64, or NULL */
 	const char *peer;
 	bool no_initial;
+	const char *service; /* NULL: smtp */
 };
 
 #define ACTING(mech, who, secret, other)                                                           \
@@ -48,6 +49,7 @@ struct outcome {
 	enum sasl_state state;
 	uint64_t account;
 	char address[LIMIT_address + 1];
+	char folder[LIMIT_folder_name + 1];
 	uint64_t delay_ms;
 	int client; /* what the client made of the last challenge */
 	char challenges[3][200];
@@ -70,6 +72,7 @@ static void note(struct outcome *out, const struct answer_sasl_step *a)
 	out->account = a->account;
 	out->delay_ms = a->delay_ms;
 	snprintf(out->address, sizeof(out->address), "%.*s", STR_ARGS(a->address));
+	snprintf(out->folder, sizeof(out->folder), "%.*s", STR_ARGS(a->folder));
 	if (out->steps < 3)
 		snprintf(out->challenges[out->steps], sizeof(out->challenges[0]), "%.*s",
 			 STR_ARGS(a->challenge));
@@ -85,6 +88,7 @@ static struct outcome converse(struct fixture *f, const struct dialogue *d) WAIT
 	struct ask_sasl_start ask = { .mechanism = str_of(d->mechanism),
 				      .channel_type = d->channel_type,
 				      .channel_data = d->channel_data,
+				      .service = str_of(d->service ? d->service : "smtp"),
 				      .peer = str_of(d->peer ? d->peer : "127.0.0.1") };
 	bool server_first = !strcmp(d->mechanism, "LOGIN") || !strcmp(d->mechanism, "CRAM-MD5");
 	Gsasl_session *client = NULL;
@@ -540,6 +544,45 @@ static void apop_works_only_where_secrets_are_kept(void **state)
 	fixture_run(&(struct fixture){ .body = apop_off });
 }
 
+/* ---- user+folder ---- */
+
+/* SCRAM and CRAM-MD5 prove the name as the client sent it: with its folder. */
+static void name_folders(struct fixture *f) WAITS
+{
+	static const char *const ways[] = { "PLAIN", "LOGIN", "SCRAM-SHA-1", "SCRAM-SHA-256",
+					    "CRAM-MD5" };
+
+	add_account(f, ANNA, PASSWORD, -1);
+	for (size_t i = 0; i < COUNT_OF(ways); i++) {
+		struct dialogue d = AS(ways[i], "anna+lists@example.org", PASSWORD);
+		struct outcome out;
+
+		d.service = "pop";
+		out = converse(f, &d);
+		CHECK(out.state == SASL_DONE && strcmp(out.address, ANNA) == 0);
+		CHECK(strcmp(out.folder, "lists") == 0);
+		CHECK(strncmp(ways[i], "SCRAM", 5) != 0 || out.client == GSASL_OK);
+		d.name = ANNA "+lists";
+		CHECK(strcmp(converse(f, &d).folder, "lists") == 0);
+		d.name = ANNA;
+		CHECK(strcmp(converse(f, &d).folder, "") == 0);
+		d.name = "anna+lists@example.org";
+		d.password = "wrong";
+		CHECK(converse(f, &d).state == SASL_FAILED);
+		/* A folder means something to POP3 only. */
+		d.service = "smtp";
+		d.password = PASSWORD;
+		CHECK(converse(f, &d).state == SASL_FAILED);
+	}
+}
+
+static void a_login_name_may_carry_a_folder_whatever_the_mechanism(void **state)
+{
+	(void)state;
+	fixture_run(
+		&(struct fixture){ .body = name_folders, .config_text = "keep_secrets = yes\n" });
+}
+
 /* ---- who exists is not to be learned ---- */
 
 enum { TRIES = 9, KINDS = 3 };
@@ -702,6 +745,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_does_not_exist_has_a_salt_like_any_other),
 		cmocka_unit_test(failures_are_slowed_down_by_address_and_by_name),
 		cmocka_unit_test(an_unknown_name_takes_the_time_of_a_wrong_password),
+		cmocka_unit_test(a_login_name_may_carry_a_folder_whatever_the_mechanism),
 		cmocka_unit_test(a_failure_does_not_tell_whether_there_is_such_an_account),
 		cmocka_unit_test(too_many_guesses_at_once_are_told_to_come_back),
 		cmocka_unit_test(apop_works_only_where_secrets_are_kept),
