@@ -308,6 +308,48 @@ static void tell_deliver(struct words *words, const struct trace_deliver *delive
 		buf_print(&words->text, " %llu", (unsigned long long)deliver->uid);
 }
 
+static void tell_queued(struct words *words, const struct trace_queued *queued)
+{
+	say(words, "", queued->recipient);
+	say(words, ": queued for ", queued->destination);
+}
+
+static void tell_claimed(struct words *words, const struct trace_claimed *claimed)
+{
+	say_count(words, "", claimed->recipients, "recipient");
+	say(words, " of ", claimed->destination);
+	say(words, " claimed, message ", claimed->message);
+	if (claimed->attempts)
+		say_count(words, ", after ", claimed->attempts, "attempt");
+}
+
+static void tell_attempt(struct words *words, const struct trace_attempt *attempt)
+{
+	say(words, "", attempt->recipient);
+	say(words, ": ", attempt->outcome);
+	say(words, " by ", attempt->peer);
+	if (attempt->code)
+		buf_print(&words->text, ": %llu", (unsigned long long)attempt->code);
+	say(words, " ", attempt->enhanced);
+	say(words, " ", attempt->reply);
+	if (attempt->attempts > 1)
+		buf_print(&words->text, ", attempt %llu", (unsigned long long)attempt->attempts);
+}
+
+static void tell_notice(struct words *words, const struct trace_notice *notice)
+{
+	say(words, "notification about ", notice->about);
+	say(words, " to ", notice->recipient);
+	say(words, ": ", notice->outcome);
+}
+
+static void tell_site(struct words *words, const struct trace_site *site)
+{
+	say(words, "", site->destination);
+	say(words, " as a whole is ", site->what);
+	say(words, ": ", site->reply);
+}
+
 static void tell_expunge(struct words *words, const struct trace_expunge *expunge)
 {
 	say_count(words, "", expunge->messages, "message");
@@ -361,6 +403,21 @@ static void tell(struct words *words, const struct ladder *ladder, const struct 
 		break;
 	case TRACE_deliver:
 		tell_deliver(words, &event->deliver);
+		break;
+	case TRACE_queued:
+		tell_queued(words, &event->queued);
+		break;
+	case TRACE_claimed:
+		tell_claimed(words, &event->claimed);
+		break;
+	case TRACE_attempt:
+		tell_attempt(words, &event->attempt);
+		break;
+	case TRACE_notice:
+		tell_notice(words, &event->notice);
+		break;
+	case TRACE_site:
+		tell_site(words, &event->site);
 		break;
 	case TRACE_expunge:
 		tell_expunge(words, &event->expunge);
