@@ -330,3 +330,18 @@ uint64_t complaints(struct fixture *f) WAITS
 	CHECK(store_check(f->store, &report, &result) == OK);
 	return result.complaints;
 }
+
+struct answer_password try_password(struct fixture *f, const char *name, const char *password,
+				    const char *from) WAITS
+{
+	struct arena arena = { 0 };
+	struct answer_password answer = { 0 };
+	struct ask_password ask = { .user = str_of(name),
+				    .password = str_of(password),
+				    .peer = str_of(from) };
+
+	CHECK(store_password(f->peer, &ask, &arena, &answer) == OK);
+	answer.address = (struct str){ 0 };
+	arena_drop(&arena);
+	return answer;
+}

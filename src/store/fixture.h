@@ -60,3 +60,6 @@ struct strs read_all(struct fixture *f, struct arena *arena, const char *address
 uint64_t sign_in_as(struct fixture *f, const char *address) WAITS;
 /* Complaints of store_check, printed; their number. */
 uint64_t complaints(struct fixture *f) WAITS;
+/* USER and PASS from that address. */
+struct answer_password try_password(struct fixture *f, const char *name, const char *password,
+				    const char *from) WAITS;
