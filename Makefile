@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 JOBS ?= $(shell nproc)
 
-.PHONY: all documentation run check quick asan clang bench fuzz tidy fresh fresh-deb deb install clean help packages packages-check
+.PHONY: all documentation run check quick asan clang bench fuzz tidy fresh fresh-deb deb install clean help packages packages-check packages-bench
 
 all: packages
 	@cmake --preset release -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null
@@ -16,6 +16,9 @@ packages:
 packages-check:
 	@tools/install-packages build check
 
+packages-bench:
+	@tools/install-packages build check bench
+
 run: all ## install what is missing, build, start a server that catches all mail
 	@$(BUILD)/glasspost dev
 
@@ -25,7 +28,7 @@ check: packages-check ## install what is missing, build, pass every test
 quick: packages ## the unit tests only
 	@tools/check --quick
 
-bench: packages-check all ## every comparison: Postfix, Dovecot, crowds, restart, logins
+bench: packages-bench all ## every comparison: Postfix, Dovecot, crowds, restart, logins
 	@tests/bench/all
 
 fuzz: packages-check ## explore with every fuzz target; FUZZ_SECONDS each (60)
