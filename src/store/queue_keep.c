@@ -200,7 +200,6 @@ static void aging_fiber(void *arg) WAITS
 
 	notices_init(&a->notices, a->store);
 	a->job.run = run_aging;
-	/* Why the destination as a whole rests is why this message does. */
 	if (store_commit(a->store, &a->job) == OK)
 		tell_aging(a);
 	notices_done(&a->notices);
