@@ -179,7 +179,7 @@ struct link *link_new(enum role_kind self, enum role_kind callee);
 void link_drop(struct link **link);
 /* Take this channel for calls to process `index` of the role, in place of an earlier one. Owns it. */
 [[nodiscard]] enum err link_attach(struct link *link, unsigned index, struct channel *channel);
-/* As if that process had died just now: its calls under way fail with ERR_GONE. For tests. */
+/* As if that process had died just now: its calls under way fail with ERR_GONE. */
 void link_detach(struct link *link, unsigned index);
 bool link_is_up(const struct link *link);
 

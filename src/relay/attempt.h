@@ -23,8 +23,7 @@ struct relay {
 		*tls; /* trusts anything: who is only tried for TLS gets it from whomever */
 	struct sites sites;
 	struct semaphore slots; /* sessions that may be open at once */
-	struct waitq idle;      /* woken when an errand has ended */
-	size_t errands;
+	struct fiber_group errands;
 	bool closing; /* nothing new is begun */
 	uint64_t run;
 };

@@ -13,6 +13,7 @@ enum {
 	CLAIM_WAIT_MS = 20000,
 	CALL_MS = 30000,
 	AGAIN_MS = 500,
+	LAST_REPORTS_MS = 5000,
 	REUSED_MAX =
 		100 /* messages in one session, so that others of a slow server get their turn */
 };
@@ -168,8 +169,6 @@ static void errand_fiber(void *arg) WAITS
 	arena_drop(&errand->claim_arena);
 	arena_drop(&errand->arena);
 	free(errand);
-	relay->errands--;
-	waitq_wake_all(&relay->idle);
 	semaphore_give(&relay->slots);
 }
 
@@ -186,11 +185,9 @@ static enum err begin_errand(struct relay *relay) WAITS
 	if (!err && (!errand->claim.lease || relay->closing))
 		err = ERR_AGAIN;
 	if (!err)
-		err = fiber_spawn(&relay->role->fibers, "errand", errand_fiber, errand, NULL);
-	if (!err) {
-		relay->errands++;
+		err = fiber_spawn(&relay->errands, "errand", errand_fiber, errand, NULL);
+	if (!err)
 		return OK;
-	}
 	body_done(&errand->claim.body);
 	arena_drop(&errand->claim_arena);
 	free(errand);
@@ -235,7 +232,7 @@ static enum err begin(struct role *role) WAITS
 	role->state = relay;
 	sites_init(&relay->sites, (unsigned)role->config->relay_site_connections);
 	semaphore_init(&relay->slots, (size_t)role->config->relay_connections);
-	waitq_init(&relay->idle);
+	group_init(&relay->errands);
 	relay->resolver = make_resolver(role);
 	err = tls_client_context_new(S(""), &relay->tls);
 	for (int i = 0; !err && i < CLAIMERS; i++)
@@ -251,13 +248,21 @@ static enum err reload(struct role *role) WAITS
 	return OK;
 }
 
+/*
+ * What is being sent is finished and reported; at the deadline it is broken off, and reported still. A claim that
+ * waits for its answer is not worth waiting for: it ends with the link.
+ */
 static void stop(struct role *role, moment deadline) WAITS
 {
 	struct relay *relay = role->state;
 
 	relay->closing = true;
-	while (relay->errands && !waitq_wait(&relay->idle, deadline))
-		;
+	if (group_wait(&relay->errands, deadline)) {
+		group_stop(&relay->errands);
+		(void)group_wait(&relay->errands, in_ms(LAST_REPORTS_MS));
+	}
+	if (role->store)
+		link_detach(role->store, 0);
 }
 
 static void end(struct role *role) WAITS
@@ -267,6 +272,9 @@ static void end(struct role *role) WAITS
 	role->state = NULL;
 	if (!relay)
 		return;
+	group_stop(&relay->errands);
+	while (relay->errands.count)
+		(void)group_wait(&relay->errands, NEVER);
 	resolver_drop(&relay->resolver);
 	sites_done(&relay->sites);
 	tls_context_unref(&relay->tls);
