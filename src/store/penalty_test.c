@@ -79,7 +79,7 @@ static void guess_one(void *arg) WAITS
 	struct guess *guess = arg;
 	moment since = now();
 
-	guess->state = pass(guess->f, ANNA, guess->password, guess->from).state;
+	guess->state = try_password(guess->f, ANNA, guess->password, guess->from).state;
 	guess->took = now() - since;
 }
 
