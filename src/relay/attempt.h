@@ -12,7 +12,7 @@
  */
 #include "dns/mx.h"
 #include "link/link.h"
-#include "relay/sites.h"
+#include "relay/destinations.h"
 #include "role/role.h"
 #include "smtp/client.h"
 
@@ -21,7 +21,7 @@ struct relay {
 	struct resolver *resolver;
 	struct tls_context
 		*tls; /* trusts anything: who is only tried for TLS gets it from whomever */
-	struct sites sites;
+	struct destinations destinations;
 	struct semaphore slots; /* sessions that may be open at once */
 	struct fiber_group errands;
 	bool closing; /* nothing new is begun */

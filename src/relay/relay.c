@@ -24,7 +24,7 @@ struct errand {
 	struct arena claim_arena; /* of the claim; the session's texts lie in the other one */
 	struct arena arena;
 	struct answer_queue_claim claim;
-	struct site *site;
+	struct destination *destination;
 	struct attempt attempt;
 };
 
@@ -41,7 +41,8 @@ static enum err ask(struct relay *relay, struct str only, struct arena *arena,
 				       .only = only };
 
 	if (!only.len)
-		ask.avoid = (struct strs){ full, sites_full(&relay->sites, full, COUNT_OF(full)) };
+		ask.avoid = (struct strs){ full, destinations_full(&relay->destinations, full,
+								   COUNT_OF(full)) };
 	return call_queue_claim(relay->role->store, &ask, arena, claim,
 				in_ms((int64_t)ask.wait_ms + CALL_MS));
 }
@@ -126,9 +127,9 @@ static enum err send_claim(struct errand *errand) WAITS
 	body_unmap(&errand->claim.body, attempt->octets);
 	body_done(&errand->claim.body);
 	if (attempt->is_site_down)
-		site_failed(errand->site);
+		destination_failed(errand->destination);
 	else
-		site_went_well(&errand->relay->sites, errand->site);
+		destination_went_well(&errand->relay->destinations, errand->destination);
 	report(errand);
 	return OK;
 }
@@ -159,12 +160,12 @@ static void errand_fiber(void *arg) WAITS
 
 	errand->attempt.relay = relay;
 	errand->attempt.arena = &errand->arena;
-	errand->site = site_enter(&relay->sites, errand->claim.destination);
+	errand->destination = destination_enter(&relay->destinations, errand->claim.destination);
 	while (!send_claim(errand) && ++sent < REUSED_MAX && may_go_on(errand) &&
 	       claim_more(errand))
 		;
 	smtp_client_drop(&errand->attempt.client);
-	site_leave(errand->site);
+	destination_leave(errand->destination);
 	body_done(&errand->claim.body);
 	arena_drop(&errand->claim_arena);
 	arena_drop(&errand->arena);
@@ -230,7 +231,7 @@ static enum err begin(struct role *role) WAITS
 	relay->role = role;
 	relay->run = random_u64() | 1;
 	role->state = relay;
-	sites_init(&relay->sites, (unsigned)role->config->relay_site_connections);
+	destinations_init(&relay->destinations, (unsigned)role->config->relay_site_connections);
 	semaphore_init(&relay->slots, (size_t)role->config->relay_connections);
 	group_init(&relay->errands);
 	relay->resolver = make_resolver(role);
@@ -244,7 +245,7 @@ static enum err reload(struct role *role) WAITS
 {
 	struct relay *relay = role->state;
 
-	relay->sites.most = (unsigned)role->config->relay_site_connections;
+	relay->destinations.most = (unsigned)role->config->relay_site_connections;
 	return OK;
 }
 
@@ -276,7 +277,7 @@ static void end(struct role *role) WAITS
 	while (relay->errands.count)
 		(void)group_wait(&relay->errands, NEVER);
 	resolver_drop(&relay->resolver);
-	sites_done(&relay->sites);
+	destinations_done(&relay->destinations);
 	tls_context_unref(&relay->tls);
 	free(relay);
 }

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/destinations.h"
+
+#include <stdlib.h>
+
+void destinations_init(struct destinations *destinations, unsigned most)
+{
+	*destinations = (struct destinations){ .most = most };
+	list_init(&destinations->ages);
+	for (size_t i = 0; i < COUNT_OF(destinations->buckets); i++)
+		list_init(&destinations->buckets[i]);
+}
+
+static void forget(struct destinations *destinations, struct destination *destination)
+{
+	list_remove(&destination->age);
+	list_remove(&destination->bucket);
+	destinations->count--;
+	free(destination);
+}
+
+void destinations_done(struct destinations *destinations)
+{
+	while (!list_is_empty(&destinations->ages))
+		forget(destinations,
+		       CONTAINER_OF(destinations->ages.next, struct destination, age));
+}
+
+static struct list *bucket_of(struct destinations *destinations, struct str name)
+{
+	return &destinations->buckets[str_hash(name) % COUNT_OF(destinations->buckets)];
+}
+
+static struct destination *find(struct destinations *destinations, struct str name)
+{
+	LIST_EACH (link, bucket_of(destinations, name)) {
+		struct destination *destination = CONTAINER_OF(link, struct destination, bucket);
+
+		if (str_is(destination->name, name))
+			return destination;
+	}
+	return NULL;
+}
+
+/* Who has a connection is in use; there are fewer of them than relay_connections. */
+static void make_room(struct destinations *destinations)
+{
+	LIST_EACH (link, &destinations->ages) {
+		struct destination *destination = CONTAINER_OF(link, struct destination, age);
+
+		if (destination->open)
+			continue;
+		forget(destinations, destination);
+		return;
+	}
+}
+
+static struct destination *add(struct destinations *destinations, struct str name)
+{
+	struct destination *destination = malloc(sizeof(*destination) + name.len);
+	char *text = (char *)(destination + 1);
+
+	must(destination);
+	if (destinations->count >= DESTINATIONS_MAX)
+		make_room(destinations);
+	memcpy(text, name.at, name.len);
+	*destination = (struct destination){ .name = { text, name.len },
+					     .allowed = destinations->most < DESTINATION_FIRST
+								? destinations->most
+								: DESTINATION_FIRST };
+	list_add_last(&destinations->ages, &destination->age);
+	list_add_last(bucket_of(destinations, name), &destination->bucket);
+	destinations->count++;
+	return destination;
+}
+
+struct destination *destination_enter(struct destinations *destinations, struct str name)
+{
+	struct destination *destination = find(destinations, name);
+
+	if (!destination)
+		destination = add(destinations, name);
+	list_remove(&destination->age);
+	list_add_last(&destinations->ages, &destination->age);
+	destination->open++;
+	return destination;
+}
+
+void destination_leave(struct destination *destination)
+{
+	must(destination->open > 0);
+	destination->open--;
+}
+
+void destination_went_well(const struct destinations *destinations, struct destination *destination)
+{
+	if (destination->allowed < destinations->most)
+		destination->allowed++;
+	else
+		destination->allowed = destinations->most;
+}
+
+void destination_failed(struct destination *destination)
+{
+	destination->allowed = destination->allowed > 1 ? destination->allowed / 2 : 1;
+}
+
+size_t destinations_full(const struct destinations *destinations, struct str *out, size_t room)
+{
+	size_t count = 0;
+
+	/* Newest first: whoever is busy now was entered lately. */
+	for (struct list *link = destinations->ages.prev;
+	     link != &destinations->ages && count < room; link = link->prev) {
+		const struct destination *destination = CONTAINER_OF(link, struct destination, age);
+
+		if (destination->open >= destination->allowed)
+			out[count++] = destination->name;
+	}
+	return count;
+}

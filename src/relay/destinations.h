@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * destinations: how many connections each destination gets. It begins with a few, one more for each session
+ * that went well, half as many after one that could not be made: a slow server is not pressed, a fast one
+ * gets all that relay_site_connections allows.
+ *
+ * Invariants
+ *  (1) A destination has at least one connection and at most `most`.
+ *  (2) At most DESTINATIONS_MAX are remembered; those without a connection that were unused longest go first.
+ */
+#include "base/base.h"
+
+enum { DESTINATIONS_MAX = 10000, DESTINATION_FIRST = 5 };
+
+struct destination {
+	struct list age; /* in destinations->ages, longest unused first */
+	struct list bucket;
+	struct str name; /* in the destination's own allocation */
+	unsigned allowed;
+	unsigned open;
+};
+
+struct destinations {
+	struct list ages;
+	struct list buckets[1024];
+	size_t count;
+	unsigned most;
+};
+
+void destinations_init(struct destinations *destinations, unsigned most);
+void destinations_done(struct destinations *destinations);
+/* One connection more there. Pair with destination_leave; the destination stays until then. */
+struct destination *destination_enter(struct destinations *destinations, struct str name);
+void destination_leave(struct destination *destination);
+void destination_went_well(const struct destinations *destinations,
+			   struct destination *destination);
+void destination_failed(struct destination *destination);
+/* Those that have all they may: up to `room` names, views that hold until the next call. */
+size_t destinations_full(const struct destinations *destinations, struct str *out, size_t room);
