@@ -32,12 +32,15 @@ static bool is_pop3(const struct log_line *line)
 	return line->session && str_is(str_of(line->session->protocol), S("pop3"));
 }
 
-static const char *server(const struct log_line *line)
+static const char *program(const struct log_line *line)
 {
 	struct str protocol = str_of(line->session ? line->session->protocol : NULL);
 
 	if (str_is(protocol, S("submission")))
 		return "postfix/submission/smtpd";
+	/* Where we are the client: who blocks what smtpd complains about must not block these. */
+	if (str_ends_nocase(protocol, S("-out")))
+		return str_is(protocol, S("lmtp-out")) ? "postfix/lmtp" : "postfix/smtp";
 	return str_is(protocol, S("lmtp")) ? "postfix/lmtpd" : "postfix/smtpd";
 }
 
@@ -106,7 +109,7 @@ static void message(struct log_line *line)
 	struct str recipients = accept->recipients;
 	double seconds = (double)accept->us / 1e6;
 
-	begin(line, server(line));
+	begin(line, program(line));
 	add_queue_id(line);
 	buf_print(line->out, "client=unknown[%s]\n", line->ip);
 	begin(line, "postfix/qmgr");
@@ -133,7 +136,7 @@ static void refusal(struct log_line *line)
 	const struct trace_policy *policy = &line->event->policy;
 	bool defer = str_is(policy->verdict, S("defer"));
 
-	begin(line, server(line));
+	begin(line, program(line));
 	buf_print(line->out, "NOQUEUE: reject: RCPT from unknown[%s]: %s ", line->ip,
 		  defer ? "450 4.7.1" : "554 5.7.1");
 	trace_add_harmless(line->out, policy->rule, true);
@@ -157,7 +160,7 @@ static void session(struct log_line *line)
 		buf_add_char(line->out, '\n');
 		return;
 	}
-	begin(line, server(line));
+	begin(line, program(line));
 	buf_print(line->out, "disconnect from unknown[%s] data=%llu commands=%llu/%llu\n", line->ip,
 		  (unsigned long long)close->messages,
 		  (unsigned long long)(close->commands - (close->errors < close->commands
@@ -176,7 +179,7 @@ static void sign_in(struct log_line *line)
 			  "pop3-login: Disconnected (auth failed, 1 attempts): rip=%s, method=",
 			  line->ip);
 	} else {
-		begin(line, server(line));
+		begin(line, program(line));
 		buf_print(line->out, "warning: unknown[%s]: SASL ", line->ip);
 	}
 	log_add_word(line->out, auth->mechanism);
@@ -204,7 +207,7 @@ void log_postfix(struct log_line *line)
 	case LOG_NOTHING:
 		if (is_pop3(line))
 			return;
-		begin(line, server(line));
+		begin(line, program(line));
 		buf_print(line->out, "connect from unknown[%s]\n", line->ip);
 		return;
 	case LOG_TROUBLE:

@@ -17,6 +17,9 @@ static const int64_t noon = 1767268803000000; /* 2026-01-01T12:00:03Z */
 static const struct session session = { .id = 1,
 					.protocol = "submission",
 					.peer = "192.0.2.7:4711" };
+static const struct session outgoing = { .id = 1,
+					 .protocol = "smtp-out",
+					 .peer = "198.51.100.9:25" };
 static const struct session pop3 = { .id = 1, .protocol = "pop3", .peer = "[2001:db8::1]:99" };
 
 static const struct {
@@ -102,6 +105,22 @@ static const struct {
 	  &session,
 	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: connect from "
 	  "unknown[192.0.2.7]\n" },
+	/* A server that we sent to is nobody whom fail2ban should block. */
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
+	    .close = { S("quit"),
+		       { 0 },
+		       5,
+		       1,
+		       1,
+		       300,
+		       200,
+		       900,
+		       S("198.51.100.9:25"),
+		       S("smtp-out") } },
+	  &outgoing,
+	  "Jan  1 12:00:03 mail.example postfix/smtp[2]: disconnect from unknown[198.51.100.9] "
+	  "data=1 commands=4/5\n" },
 	{ RECORD_LOG_POSTFIX,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_accept },
 	    .accept = { S("0AB-C"), S("a b>@c"), S("d@e,\"x,y\"@z"), 2150, 30000,
