@@ -101,7 +101,7 @@ static const struct {
 	  "\"protocol\":\"pop3\",\"mechanism\":\"LOGIN\",\"account\":\"\"}\n" },
 	{ RECORD_LOG_POSTFIX,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_connect },
-	    .connect = { S("submission"), S("x"), S("192.0.2.7:4711"), { 0 }, { 0 } } },
+	    .connect = { S("submission"), S("x"), S("192.0.2.7:4711"), { 0 }, { 0 }, 0 } },
 	  &session,
 	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: connect from "
 	  "unknown[192.0.2.7]\n" },

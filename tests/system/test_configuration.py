@@ -30,6 +30,8 @@ WRONG_FORM = {
     "pregreet": "'a b' is no choice; write one of: note refuse",
     "pop3_expire": "'a b' is neither NEVER nor a number of days",
     "log": "'a b' is no choice; write one of: text json postfix dev",
+    "relay": "'a b' is no choice; write one of: users nobody",
+    "resolver": "'a b' is no address of a DNS server; write ",
     "connections_exempt": "'a b' is no network; write one address, or a network",
     "networks_deny": "'a b' is no network; write one address, or a network",
     "protocol": "'a b' is no choice; write one of: smtp submission lmtp pop3",

@@ -32,7 +32,7 @@ def is_alive(pid):
         return False
 
 
-@pytest.mark.parametrize("role", ["gate-mx", "gate-user", "filter", "store"])
+@pytest.mark.parametrize("role", ["gate-mx", "gate-user", "filter", "relay", "store"])
 def test_a_killed_role_is_back_within_a_second(server, role):
     before = server.role_pids()[role]
     os.kill(before[0], signal.SIGKILL)
@@ -58,7 +58,7 @@ def test_every_role_says_what_its_sandbox_is(server):
 
 def test_what_a_role_may_not_do_fails_on_this_kernel(server):
     rows = server.rows("check", "--sandbox")
-    assert {row["role"] for row in rows} == {"gate-mx", "gate-user", "filter", "store"}
+    assert {row["role"] for row in rows} == {"gate-mx", "gate-user", "filter", "relay", "store"}
     assert all(row["verdict"] == "as it must be" for row in rows), rows
 
 
@@ -119,13 +119,13 @@ def test_a_stop_tells_the_idle_and_exits_zero():
 def test_roles_do_not_outlive_their_supervisor():
     with Server(accounts={}) as server:
         pids = [pid for role, group in server.role_pids().items() if role != "supervisor" for pid in group]
-        assert len(pids) == 4
+        assert len(pids) == 5
         os.kill(server.process.pid, signal.SIGKILL)
         server.process.wait(timeout=10)
         wait_for(lambda: not any(is_alive(pid) for pid in pids), seconds=2, what="the end of the roles")
         server.start()
         send_to = server.role_pids()
-        assert set(send_to) == {"supervisor", "gate-mx", "gate-user", "filter", "store"}
+        assert set(send_to) == {"supervisor", "gate-mx", "gate-user", "filter", "relay", "store"}
 
 
 def test_several_processes_of_a_role_share_the_work():
