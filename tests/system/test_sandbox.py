@@ -15,7 +15,8 @@ DENIED_TO_ALL = {"open /etc/passwd", "create a file in /tmp", "read the TLS key"
                  "copy another role's memory", "connect to a TCP port", "connect to a UNIX socket",
                  "bind and listen on a TCP port", "make an IPv4 socket", "make a UNIX socket", "make a netlink socket",
                  "run a program", "trace another role", "signal another role", "fork", "make a namespace",
-                 "map writable and executable memory", "become root"}
+                 "map writable and executable memory", "become root", "send a UDP datagram"}
+THE_RELAYS = {"connect to a TCP port", "connect to a UNIX socket", "make an IPv4 socket", "send a UDP datagram"}
 THE_STORE_S = {"create a file in the data directory", "read the store's key"}
 LACKING = "(what the kernel lacks)"
 
@@ -40,7 +41,8 @@ def judge(found):
     for role in ROLES:
         tried = {trial for of, trial in found if of == role}
         assert tried == DENIED_TO_ALL | THE_STORE_S | {LACKING}
-        for trial in DENIED_TO_ALL | (set() if role == "store" else THE_STORE_S):
+        own = {"store": THE_STORE_S, "relay": THE_RELAYS}.get(role, set())
+        for trial in (DENIED_TO_ALL | THE_STORE_S) - own:
             assert found[role, trial] == "denied", (role, trial)
         print(f"{role}: the kernel lacks {found[role, LACKING]}")
 
