@@ -63,7 +63,8 @@ struct config {
 	size_t listener_count;
 	struct network *exempt;
 	size_t exempt_count;
-	struct addr *resolvers; /* of `resolver`; where that is empty, those given by "resolv_conf" */
+	struct addr
+		*resolvers; /* of `resolver`; where that is empty, those given by "resolv_conf" */
 	size_t resolver_count;
 	unsigned line_of
 		[64]; /* where each option was set, in the order of options.def; 0: default */

@@ -21,9 +21,12 @@ static void forget(struct destinations *destinations, struct destination *destin
 
 void destinations_done(struct destinations *destinations)
 {
-	while (!list_is_empty(&destinations->ages))
-		forget(destinations,
-		       CONTAINER_OF(destinations->ages.next, struct destination, age));
+	struct list *link;
+
+	/* The buckets go with those that stand in them. */
+	while ((link = list_take_first(&destinations->ages)))
+		free(CONTAINER_OF(link, struct destination, age));
+	destinations->count = 0;
 }
 
 static struct list *bucket_of(struct destinations *destinations, struct str name)

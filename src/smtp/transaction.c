@@ -243,12 +243,10 @@ enum err smtp_run_vrfy(struct smtp_session *s, const struct smtp_command *comman
 	reply = ask_recipient(s, address, &verdict, &why);
 	if (verdict == RECIPIENT_UNKNOWN)
 		note_unknown(s);
-	if (verdict == RECIPIENT_REMOTE)
+	if (verdict == RECIPIENT_REMOTE || (verdict == RECIPIENT_NOT_OURS && reply.code != 451))
 		reply = smtp_reply(SMTP_REPLY_cannot_verify);
 	else if (reply.code == 250)
 		reply = smtp_reply_with(&s->arena, SMTP_REPLY_verified, address);
-	else if (verdict == RECIPIENT_NOT_OURS && reply.code != 451)
-		reply = smtp_reply(SMTP_REPLY_cannot_verify);
 	return smtp_say(s, reply);
 }
 

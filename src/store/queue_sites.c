@@ -173,13 +173,11 @@ static void place_site(struct sites *sites, struct site *site)
 
 	if (!site->flow_count && !site->leases && !site->picks)
 		drop_site(sites, site);
-	else if (!site->flow_count)
-		move_site(sites, site, NOWHERE, 0);
-	else if (site->paused_until_us)
+	else if (site->flow_count && site->paused_until_us)
 		move_site(sites, site, WAITING, site->paused_until_us);
-	else if (!list_is_empty(&site->ready))
+	else if (site->flow_count && !list_is_empty(&site->ready))
 		move_site(sites, site, READY, 0);
-	else if (first)
+	else if (site->flow_count && first)
 		move_site(sites, site, WAITING, first->key);
 	else
 		move_site(sites, site, NOWHERE, 0);
@@ -275,11 +273,12 @@ bool sites_pick(struct sites *sites, const struct sites_ask *ask, struct sites_p
 			return false;
 		if (!site->paused_until_us)
 			wake_flows(site, ask->now_us);
+		if (may_give(site, ask)) {
+			take_turn(sites, site, out);
+			return true;
+		}
 		place_site(sites, site);
-		if (!may_give(site, ask))
-			return false;
-		take_turn(sites, site, out);
-		return true;
+		return false;
 	}
 	LIST_EACH (link, &sites->ready) {
 		site = CONTAINER_OF(link, struct site, link);
