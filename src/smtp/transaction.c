@@ -135,6 +135,7 @@ static struct smtp_reply ask_recipient(struct smtp_session *s, struct str recipi
 					      .size = s->envelope.size_said,
 					      .create = s->config->catch_all,
 					      .account = s->is_signed_in ? s->account_handle : 0,
+					      .sender = s->envelope.sender,
 				      },
 				      &s->arena, &answer, in_ms(ASK_MS));
 

@@ -216,6 +216,25 @@ static enum err ask_relay(struct writer *writer, struct delivery *d)
 	return err;
 }
 
+/* An address elsewhere, once a message however many aliases lead there. */
+static void leave(struct delivery *d, const struct leaving *leaving)
+{
+	for (size_t i = 0; leaving->is_forwarded && i < d->leaving_count; i++)
+		if (d->leaving[i].is_forwarded && d->leaving[i].hash == leaving->hash &&
+		    str_is(d->leaving[i].address, leaving->address))
+			return;
+	if (d->leaving_count == d->leaving_room) {
+		size_t room = d->leaving_room ? 4 * d->leaving_room : 4;
+		struct leaving *wider = NEW_ARRAY(&d->arena, struct leaving, room);
+
+		if (d->leaving_count)
+			memcpy(wider, d->leaving, d->leaving_count * sizeof(*wider));
+		d->leaving = wider;
+		d->leaving_room = room;
+	}
+	d->leaving[d->leaving_count++] = *leaving;
+}
+
 static enum err plan_remote(struct writer *writer, struct delivery *d, size_t recipient)
 {
 	struct address address;
@@ -226,14 +245,27 @@ static enum err plan_remote(struct writer *writer, struct delivery *d, size_t re
 	    !address_parse(&d->arena, d->ask->recipients.at[recipient], true, &address))
 		return err;
 	d->outcomes[recipient] = DELIVERY_DONE;
-	d->remote[recipient] = true;
-	d->remote_count++;
+	leave(d, &(struct leaving){ .recipient = recipient,
+				    .address = d->ask->recipients.at[recipient] });
+	return OK;
+}
+
+static enum err plan_target(struct writer *writer, struct delivery *d, size_t recipient,
+			    struct target *target)
+{
+	struct leaving leaving = { recipient, target->address, true, str_hash(target->address) };
+
+	if (!target->is_elsewhere)
+		return place(writer, d, recipient, target);
+	leave(d, &leaving);
+	d->is_forwarding = true;
 	return OK;
 }
 
 static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t recipient)
 {
 	size_t count_before = d->count;
+	size_t leaving_before = d->leaving_count;
 	struct resolution resolution;
 	enum err err = resolve_address(writer->db, &d->arena, &d->policy,
 				       d->ask->recipients.at[recipient], &resolution);
@@ -248,10 +280,36 @@ static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t
 		return plan_remote(writer, d, recipient);
 	for (size_t i = 0; !err && i < resolution.count; i++)
 		if (d->outcomes[recipient] == DELIVERY_DONE)
-			err = place(writer, d, recipient, &resolution.targets[i]);
+			err = plan_target(writer, d, recipient, &resolution.targets[i]);
 	/* All mailboxes of a recipient or none: the sender will try the whole of it again. */
-	if (d->outcomes[recipient] != DELIVERY_DONE)
+	if (d->outcomes[recipient] != DELIVERY_DONE) {
 		d->count = count_before;
+		d->leaving_count = leaving_before;
+	}
+	return err;
+}
+
+/*
+ * SPF of the sender's domain does not know us: what is forwarded goes out under an address of ours, and a
+ * bounce to that comes back here. Where none can be made it goes as it came, which is better than not at all.
+ */
+static enum err rewrite_sender(struct writer *writer, struct delivery *d)
+{
+	struct str sender = d->ask->sender;
+	struct str domain = d->policy.srs.domain;
+	struct str postmaster;
+	bool found = false;
+	enum err err = OK;
+
+	if (sender.len)
+		err = domain_find(writer->db, &d->arena, address_domain(sender), &postmaster,
+				  &found);
+	if (err || found || !sender.len)
+		return err;
+	if (!domain.len)
+		err = domain_find_first(writer->db, &d->arena, &domain, &found);
+	if (!err && !srs_forward(&d->arena, &d->policy.srs, sender, domain, &d->sent_as))
+		d->sent_as = S("");
 	return err;
 }
 
@@ -293,16 +351,18 @@ enum err delivery_run(struct writer *writer, struct delivery *d)
 		err = plan_recipient(writer, d, i);
 	for (size_t i = 0; i < d->count; i++)
 		references += !d->placements[i].had;
-	if (!err && d->remote_count)
+	if (!err && d->leaving_count)
 		err = queue_find_earlier(writer, d, &d->was_queued);
-	references += d->remote_count && !d->was_queued;
+	if (!err && d->is_forwarding)
+		err = rewrite_sender(writer, d);
+	references += d->leaving_count && !d->was_queued;
 	if (err || !references)
 		return err;
 	err = keep_body(writer, d, references, &body);
 	for (size_t i = 0; !err && i < d->count; i++)
 		if (!d->placements[i].had)
 			err = keep_message(writer, d, &d->placements[i], body);
-	if (!err && d->remote_count && !d->was_queued)
+	if (!err && d->leaving_count && !d->was_queued)
 		err = queue_add(writer, d, body);
 	return err;
 }
@@ -355,7 +415,7 @@ void delivery_tell(struct store *store, const struct delivery *d)
 			TRACE(store->trace, ask->session, 0, deliver, .message = str_of(id),
 			      .recipient = ask->recipients.at[i],
 			      .outcome = str_of(outcome_name(d->outcomes[i])));
-	if (d->remote_count && !d->was_queued)
+	if (d->leaving_count && !d->was_queued)
 		queue_tell_added(store, d);
 }
 
@@ -377,9 +437,10 @@ void delivery_prepare_at(const struct config *config, int64_t at_us, const struc
 	if (config->queue_delay_warning)
 		d->warns_us = at_us + 1000 * config->queue_delay_warning;
 	d->size = RETURN_PATH_FIXED + ask->sender.len + d->octets.len;
-	d->remote = NEW_ARRAY(&d->arena, bool, count + 1);
 	d->outcomes = NEW_ARRAY(&d->arena, uint64_t, count + 1);
 	config_policy(config, ask->create, &d->policy);
+	d->policy.srs.is_bounce = !ask->sender.len;
+	d->policy.srs.now_us = at_us;
 }
 
 /* Before anything is mapped: reading a hole of a memfd makes memory of it. */
@@ -447,6 +508,7 @@ enum err store_deliver(struct peer *peer, const struct ask_deliver *ask, struct 
 		err = body_map(&ask->body, &d.delivery.octets);
 	if (!err) {
 		delivery_prepare_at(config, wall_us(), ask, &d.delivery);
+		d.delivery.policy.srs.key = store->key;
 		err = store_commit(store, &d.job);
 		body_unmap(&ask->body, d.delivery.octets);
 	}

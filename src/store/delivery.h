@@ -15,6 +15,14 @@
 
 struct placement;
 
+/* A recipient elsewhere: as it was given, or what an alias leads to. */
+struct leaving {
+	size_t recipient; /* of the message, that it stands for */
+	struct str address;
+	bool is_forwarded;
+	uint64_t hash; /* of a forwarded one */
+};
+
 struct delivery {
 	const struct ask_deliver *ask;
 	struct str octets; /* they must live until the batch ends */
@@ -28,10 +36,12 @@ struct delivery {
 	uint64_t size;                /* as it will be read */
 	struct arena arena; /* what the writer makes of it; the fiber reads it after the commit */
 	uint64_t *outcomes; /* enum delivery_outcome, one a recipient */
-	bool *remote;       /* it goes to the queue */
-	size_t remote_count;
-	bool was_queued; /* by an earlier try */
-	bool may_relay;  /* once it is known */
+	struct leaving *leaving; /* they go to the queue */
+	size_t leaving_count, leaving_room;
+	bool is_forwarding;
+	struct str sent_as; /* instead of the sender; empty: it is not rewritten */
+	bool was_queued;    /* by an earlier try */
+	bool may_relay;     /* once it is known */
 	bool is_relay_known;
 	struct placement *placements;
 	size_t count, room;

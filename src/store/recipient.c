@@ -248,10 +248,12 @@ static enum err look_up(struct store *store, const struct ask_recipient *ask,
 		return OK;
 	config = config_ref(store->config); /* its texts are read by the worker */
 	store_policy(store, ask->create, &looking.policy);
+	looking.policy.srs.is_bounce = !ask->sender.len;
 	err = store_read(store, look, &looking);
 	if (!err) {
 		answer_with(&looking, ask->size, answer);
-		remember(store, &looking, generation);
+		if (!looking.resolution.is_for_once)
+			remember(store, &looking, generation);
 	}
 	arena_drop(&looking.arena);
 	config_unref(&config);
