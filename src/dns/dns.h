@@ -145,6 +145,10 @@ struct dns_zone;
 bool dns_zone_answer(const struct dns_zone *zone, const struct dns_question *question, uint16_t id,
 		     size_t size_max, struct buf *out);
 
+/* From now on `zone` says what `with` says: how the net of a simulated world changes. The records stay where they
+   lie, in the arena of `with`. */
+void dns_zone_become(struct dns_zone *zone, const struct dns_zone *with);
+
 /* ---- /etc/resolv.conf ---- */
 
 /* Its nameserver lines, port 53; those with a zone index (fe80::1%eth0) are passed over. How many, at most `room`. */

@@ -423,3 +423,8 @@ enum err dns_zone_parse(struct arena *arena, struct str text, struct dns_zone **
 		*out = reader.zone;
 	return err;
 }
+
+void dns_zone_become(struct dns_zone *zone, const struct dns_zone *with)
+{
+	*zone = *with;
+}

@@ -55,6 +55,9 @@ moment now(void);
 int64_t wall_us(void);    /* microseconds since 1970-01-01T00:00:00Z; may jump */
 moment in_ms(int64_t ms); /* now() + ms, saturated */
 moment in_us(int64_t us);
+/* When the wall clock will show that time as it goes now; `look_ms` from now at the latest where it may be set
+   meanwhile, which the simulated world's is not. */
+moment in_wall_us(int64_t us, int64_t look_ms);
 moment sooner(moment a, moment b);
 void random_bytes(void *at, size_t len); /* the real world's are fit for keys */
 uint64_t random_u64(void);

@@ -244,6 +244,17 @@ uint64_t random_u64(void)
 	return value;
 }
 
+moment in_wall_us(int64_t us, int64_t look_ms)
+{
+	int64_t wait_us;
+	moment at;
+
+	if (__builtin_sub_overflow(us, wall_us(), &wait_us))
+		wait_us = INT64_MAX;
+	at = in_us(wait_us > 0 ? wait_us : 0);
+	return world_here()->simulated ? at : sooner(at, in_ms(look_ms));
+}
+
 /*
  * Within one world ids only grow: the low bits start by chance in each new millisecond and count
  * from there, so that two of one world never meet and those of two worlds hardly ever.

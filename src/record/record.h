@@ -37,6 +37,7 @@ struct record_config {
 	enum record_log log;
 	int log_fd;           /* lines go there; stays the caller's */
 	const char *hostname; /* for the postfix format; copied */
+	int64_t tick_ms;      /* how often the rings are read; 0: every 50 ms */
 	uint8_t role;         /* under which the recorder itself is heard in the trace */
 	uint8_t role_index;
 };
@@ -66,7 +67,7 @@ enum err recorder_remove_ring(struct recorder *recorder, const void *at) WAITS;
 /* Takes effect with the next events. */
 enum err recorder_reload(struct recorder *recorder, const struct record_config *config) WAITS;
 
-/* The fiber: reads all rings every 50 ms until it is stopped. fiber_spawn(..., recorder_run, recorder, ...). */
+/* The fiber: reads all rings every tick_ms until it is stopped. fiber_spawn(..., recorder_run, recorder, ...). */
 void recorder_run(void *recorder) WAITS;
 /* Now: what was written to a ring before this call is in the files, the log and the index after it. */
 enum err recorder_catch_up(struct recorder *recorder) WAITS;

@@ -241,7 +241,8 @@ void recorder_run(void *arg) WAITS
 	offload(OFFLOAD_LOG, learn_offloaded, recorder);
 	semaphore_give(&recorder->lock);
 	while (!recorder_tick(recorder, false))
-		if (fiber_sleep(in_ms(TICK_MS)))
+		if (fiber_sleep(
+			    in_ms(recorder->config.tick_ms ? recorder->config.tick_ms : TICK_MS)))
 			return;
 }
 

@@ -10,7 +10,8 @@
 
 enum {
 	CLAIMERS = 4, /* a claim is a commit of the store: several share one */
-	CLAIM_WAIT_MS = 20000,
+	CLAIM_WAIT_MS = 600000,
+	CLAIM_WAIT_FULL_MS = 20000, /* what is full now may not be so for long */
 	CALL_MS = 30000,
 	AGAIN_MS = 500,
 	LAST_REPORTS_MS = 5000,
@@ -43,6 +44,8 @@ static enum err ask(struct relay *relay, struct str only, struct arena *arena,
 	if (!only.len)
 		ask.avoid = (struct strs){ full, destinations_full(&relay->destinations, full,
 								   COUNT_OF(full)) };
+	if (ask.avoid.count)
+		ask.wait_ms = CLAIM_WAIT_FULL_MS;
 	return call_queue_claim(relay->role->store, &ask, arena, claim,
 				in_ms((int64_t)ask.wait_ms + CALL_MS));
 }
@@ -219,6 +222,7 @@ static struct resolver *make_resolver(const struct role *role)
 		&(struct resolver_options){ .servers = role->config->resolvers,
 					    .server_count = role->config->resolver_count,
 					    .servers_trusted = role->config->resolver_trusted,
+					    .zone = role->zone,
 					    .trace = role->trace });
 }
 

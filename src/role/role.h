@@ -27,6 +27,8 @@ struct role_ring {
 	size_t size;
 };
 
+struct dns_zone;
+
 struct role {
 	enum role_kind kind;
 	unsigned index;
@@ -35,6 +37,8 @@ struct role {
 	struct trace *trace;   /* our ring; NULL is fine */
 	struct link *filter;   /* to ask; NULL where the role asks none */
 	struct link *store;
+	const struct dns_zone
+		*zone; /* the simulated world's, in place of resolvers; NULL: there is none */
 	struct fiber_group fibers; /* everything the role runs; stopped by `stop` */
 	struct str chain, key;     /* PEM, of gates */
 	struct role_ring *rings;   /* that we may read (the store's recorder) */

@@ -274,15 +274,13 @@ static enum err claim(struct peer *peer, uint64_t owner, const struct sites_pick
 /* Waits for the next thing that may be due; false: no longer. */
 static bool wait_for_more(struct queue *queue, moment deadline) WAITS
 {
-	int64_t next_us = sites_next_us(queue->sites);
-	int64_t wait_us = next_us == SITES_NEVER ? INT64_MAX : next_us - wall_us();
-	moment until = in_ms(LOOK_AGAIN_MS); /* the wall clock may have been set */
+	moment until = in_wall_us(sites_next_us(queue->sites), LOOK_AGAIN_MS);
 	enum err err;
 
 	if (now() >= deadline)
 		return false;
-	if (wait_us < 1000 * LOOK_AGAIN_MS)
-		until = in_us(wait_us < 1000 ? 1000 : wait_us);
+	if (until < in_ms(1))
+		until = in_ms(1);
 	err = waitq_wait(&queue->due, sooner(until, deadline));
 	return err == OK || (err == ERR_TIMEOUT && now() < deadline);
 }

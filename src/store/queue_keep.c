@@ -4,7 +4,14 @@
 
 #include <stdlib.h>
 
-enum { ALARMS_ONCE = 64, OLD_ONCE = 500, PAGE = 200, IDLE_MS = 60000, RETRY_MS = 5000 };
+enum {
+	ALARMS_ONCE = 64,
+	OLD_ONCE = 500,
+	PAGE = 200,
+	IDLE_MS = 60000,
+	RETRY_MS = 5000,
+	FORGET_MS = 3600000
+};
 static const int64_t LEASED_STILL_US = 60 * 1000000;
 
 /* ---- life ---- */
@@ -88,6 +95,11 @@ struct aging {
 	struct notices notices;
 };
 
+static bool is_over(const struct aging *a)
+{
+	return a->now_us >= a->message.expires_us;
+}
+
 static enum err list_recipients(struct writer *writer, struct aging *a)
 {
 	const struct queue_rows rows = { writer->db, &a->arena, a->id };
@@ -106,8 +118,9 @@ static enum err list_recipients(struct writer *writer, struct aging *a)
 		from = page.number + 1;
 		if (page.state > QUEUE_HELD)
 			continue;
-		/* A relay tries it at this moment, and will tell. */
-		if (page.state == QUEUE_LEASED && page.next_us > a->now_us)
+		/* A relay tries it at this moment, and will tell. That it waits may be said all the same:
+		   there is one warning, and this is its time. */
+		if (is_over(a) && page.state == QUEUE_LEASED && page.next_us > a->now_us)
 			a->leased++;
 		else
 			a->recipients[a->count++] = page;
@@ -171,7 +184,7 @@ static enum err run_aging(struct writer *writer, struct job *job)
 	err = list_recipients(writer, a);
 	if (err)
 		return err;
-	return a->now_us >= a->message.expires_us ? expire(writer, a) : warn(writer, a);
+	return is_over(a) ? expire(writer, a) : warn(writer, a);
 }
 
 static void tell_aging(struct aging *a)
@@ -333,19 +346,16 @@ void queue_keep(void *arg) WAITS
 
 	while (!fiber_is_stopping()) {
 		enum err err = queue_run_due(store);
-		int64_t wait_us;
-		moment until = in_ms(IDLE_MS);
+		moment until;
 
 		if (err && err != ERR_STOPPED) {
 			store_trouble(store, err, "the queue will be looked at again");
 			(void)fiber_sleep(in_ms(RETRY_MS));
 			continue;
 		}
-		wait_us = queue->alarm_us - wall_us();
-		if (wait_us <= 0)
+		if (queue->alarm_us <= wall_us())
 			continue;
-		if (wait_us < 1000 * IDLE_MS)
-			until = in_us(wait_us);
-		(void)waitq_wait(&queue->alarms, until);
+		until = in_wall_us(queue->alarm_us, IDLE_MS);
+		(void)waitq_wait(&queue->alarms, sooner(until, in_ms(FORGET_MS)));
 	}
 }

@@ -268,6 +268,38 @@ static void a_sender_is_warned_once_and_told_when_it_is_given_up(void **state)
 	fixture_run(&(struct fixture){ .body = ages, .config_text = RELAYING, .simulated = true });
 }
 
+static void is_tried_when_the_warning_is_due(struct fixture *f) WAITS
+{
+	struct arena arena = { 0 };
+	struct claimed c;
+	struct strs all;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(send_one(f, 7, sign_in_as(f, "anna@example.org"), "bob@far.example") ==
+	      DELIVERY_DONE);
+	CHECK(claim(f, &c) && report(f, &c, &deferred) == 1);
+	drop_claim(&c);
+	CHECK(fiber_sleep(in_ms((4 * 3600 - 60) * 1000)) == OK);
+	CHECK(claim(f, &c));
+	CHECK(fiber_sleep(in_ms(120 * 1000)) == OK);
+	CHECK(queue_run_due(f->store) == OK);
+	CHECK(report(f, &c, &deferred) == 1);
+	drop_claim(&c);
+	CHECK(fiber_sleep(in_ms(24 * 3600 * 1000)) == OK);
+	CHECK(queue_run_due(f->store) == OK);
+	all = read_all(f, &arena, "anna@example.org", "INBOX");
+	CHECK(all.count == 1 && has(all.at[0], "Subject: Delayed"));
+	arena_drop(&arena);
+}
+
+static void a_sender_is_warned_also_while_an_attempt_is_under_way(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = is_tried_when_the_warning_is_due,
+				       .config_text = RELAYING,
+				       .simulated = true });
+}
+
 /* ---- leases ---- */
 
 static void leases(struct fixture *f) WAITS
@@ -420,6 +452,7 @@ int main(void)
 		cmocka_unit_test(who_wants_to_know_is_told_in_plain_words_and_once),
 		cmocka_unit_test(what_failed_for_now_waits_longer_each_time),
 		cmocka_unit_test(a_sender_is_warned_once_and_told_when_it_is_given_up),
+		cmocka_unit_test(a_sender_is_warned_also_while_an_attempt_is_under_way),
 		cmocka_unit_test(a_lease_outlives_the_store_and_ends_with_its_owner),
 		cmocka_unit_test(what_nobody_knows_is_tried_again_when_the_lease_ends),
 		cmocka_unit_test(destinations_and_senders_take_turns),

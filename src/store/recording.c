@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { SIM_TICK_MS = 60000 };
+
 /* `hostname` is printed into the caller's room, as the recorder wants a C string. */
 static struct record_config config_of(const struct role *role, char hostname[LIMIT_domain + 1])
 {
@@ -19,9 +21,13 @@ static struct record_config config_of(const struct role *role, char hostname[LIM
 	};
 
 	snprintf(hostname, LIMIT_domain + 1, "%.*s", STR_ARGS(config->hostname));
-	/* A simulated server has no operator who reads along. */
-	if (world_is_simulated(world_here()) || !record_log_parse(config->log, &out.log))
+	if (!record_log_parse(config->log, &out.log))
 		out.log = RECORD_LOG_NONE;
+	/* A simulated server has no operator who reads along, and its days pass in milliseconds. */
+	if (world_is_simulated(world_here())) {
+		out.log = RECORD_LOG_NONE;
+		out.tick_ms = SIM_TICK_MS;
+	}
 	return out;
 }
 

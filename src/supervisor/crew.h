@@ -50,6 +50,7 @@ struct crew {
 	bool in_house; /* together: roles are fibers of this process */
 	bool has_control;
 	bool any_port;
+	const struct dns_zone *zone; /* of roles in this process; may be NULL */
 	struct arena arena;
 	char *folder;
 	struct str *overrides;

@@ -24,6 +24,7 @@ static void copy_options(struct crew *crew, const struct house_options *options)
 {
 	crew->roles = options->roles;
 	crew->in_house = true;
+	crew->zone = options->zone;
 	crew->any_port = options->any_port && !world_is_simulated(world_here());
 	must(asprintf(&crew->folder, "%.*s", STR_ARGS(options->folder)) >= 0);
 	crew->overrides = NEW_ARRAY(&crew->arena, struct str, options->override_count + 1);
@@ -88,9 +89,14 @@ struct str house_chain(const struct house *house)
 	return buf_str(&house->crew.certificate.chain);
 }
 
-/* Those who ask it hear at once that it is gone, while it still finishes what it has begun. */
+/*
+ * Those who ask it hear at once that it is gone, while it still finishes what it has begun. A relay that is killed
+ * tells the store no more what it has done.
+ */
 static void cut_off(struct crew *crew, const struct member *member)
 {
+	if (member->kind == ROLE_RELAY && member->role->store)
+		link_detach(member->role->store, 0);
 	for (size_t i = 0; i < crew->count; i++) {
 		struct role *role = crew->members[i].role;
 

@@ -116,10 +116,12 @@ enum err member_launch(struct member *member) WAITS
 	enum err err = OK;
 
 	member->since = now();
-	if (member->crew->in_house)
+	if (member->crew->in_house) {
 		member->role = role_new(member->ops);
-	else
+		member->role->zone = member->crew->zone;
+	} else {
 		err = launch_process(member);
+	}
 	if (!err)
 		err = hand_boot(member);
 	if (!err)

@@ -40,6 +40,7 @@ int supervisor_main(const struct supervisor_options *options);
  * runner and the lab.
  */
 struct house;
+struct dns_zone;
 
 struct house_options {
 	const struct role_ops *const *roles; /* NULL-ended */
@@ -49,7 +50,9 @@ struct house_options {
 	const struct str *overrides;
 	size_t override_count;
 	struct str chain, key; /* PEM; empty: a self-signed certificate is made */
-	bool any_port;         /* real world: let the kernel choose every TCP port */
+	const struct dns_zone
+		*zone; /* where the relay looks names up, in place of resolvers; may be NULL */
+	bool any_port; /* real world: let the kernel choose every TCP port */
 };
 
 /* ERR_CONFIG: `complaints` says what is wrong. */

@@ -8,13 +8,10 @@
  *	fault_walk --seed N [--trace]    this one; its ladder on the output
  */
 #include "actors.h"
+#include "seeds.h"
 
-#include <dirent.h>
-#include <inttypes.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 enum {
 	ACTORS = 5,
@@ -23,22 +20,17 @@ enum {
 	REST_MS = 2000000, /* a POP3 session in the dark may stay for 10 minutes, and write for 5 */
 	RECORDS_MAX = 4 * 4194304 + 65536,
 	SEEDS = 300,
-	SEEDS_WARM = 40, /* after these, memory in use has to stand still */
-	GROWTH_MAX =
-		4194304, /* but for what a later seed needed more of, once, and kept for the next */
 };
 
 /* One world. */
 struct theatre {
+	struct run run;
 	struct ledger ledger;
 	struct scene scene;
 	struct actor actors[ACTORS];
 	bool is_over; /* the clients are done: no more faults */
 	enum err err;
-	char why[FAULT_TEXT_MAX];
-	struct buf records;
 	unsigned faults, deaths;
-	size_t switches;
 };
 
 /* ---- faults ---- */
@@ -146,7 +138,6 @@ static enum err read_mailboxes(struct theatre *t) WAITS
 static void act(void *arg) WAITS
 {
 	struct theatre *t = arg;
-	struct world_stats stats;
 	enum err err = scene_begin(&t->scene, "session_idle = 60s\n");
 
 	if (!err) {
@@ -158,218 +149,89 @@ static void act(void *arg) WAITS
 	if (!err)
 		err = scene_wait_for_rest(&t->scene, REST_MS);
 	if (err)
-		snprintf(t->why, sizeof(t->why), "%s: %s", err_text(err), fault_text());
+		snprintf(t->run.why, sizeof(t->run.why), "%s: %s", err_text(err), fault_text());
 	t->err = err;
 	if (t->scene.house && house_role(t->scene.house, ROLE_STORE))
-		scene_read_rings(&t->scene, &t->records);
-	world_get_stats(world_here(), &stats);
-	t->switches = stats.switches;
+		scene_read_rings(&t->scene, &t->run.records);
 	scene_end(&t->scene);
 }
 
 /* ---- one seed ---- */
 
-static void theatre_drop(struct theatre *t)
-{
-	arena_drop(&t->ledger.arena);
-	buf_drop(&t->records);
-	free(t);
-}
-
-static struct theatre *play_seed(uint64_t seed)
+static struct run *play_seed(uint64_t seed)
 {
 	struct world *world = world_sim_new(seed);
 	struct theatre *t = calloc(1, sizeof(*t));
 
 	must(t);
-	t->records = BUF(RECORDS_MAX);
+	t->run.records = BUF(RECORDS_MAX);
 	trace_set_clock(now, wall_us);
 	must(!world_spawn(world, "fault walk", act, t));
 	world_run(world); /* ends when the last fiber has: none is left behind */
 	world_drop(&world);
 	if (!t->err)
 		ledger_check(&t->ledger);
-	return t;
-}
-
-static const char *failure_of(const struct theatre *t)
-{
 	if (t->ledger.failure[0])
-		return t->ledger.failure;
-	return t->err ? t->why : NULL;
+		snprintf(t->run.why, sizeof(t->run.why), "%s", t->ledger.failure);
+	return &t->run;
 }
 
-static unsigned count_descriptors(void)
+static void drop_run(struct run *run)
 {
-	DIR *folder = opendir("/proc/self/fd");
-	unsigned count = 0;
+	struct theatre *t = CONTAINER_OF(run, struct theatre, run);
 
-	while (folder && readdir(folder))
-		count++;
-	if (folder)
-		closedir(folder);
-	return count;
-}
-
-struct sums {
-	size_t messages, accepted, unknown, deletions, switches;
-	unsigned faults, deaths;
-};
-
-static void add_up(struct sums *sums, const struct theatre *t)
-{
-	sums->messages += t->ledger.count;
-	sums->deletions += t->ledger.deletions;
-	sums->switches += t->switches;
-	sums->faults += t->faults;
-	sums->deaths += t->deaths;
-	for (size_t i = 0; i < t->ledger.count; i++) {
-		for (size_t a = 0; a < SCENE_ACCOUNTS; a++) {
-			enum fate fate = t->ledger.messages[i].copies[a].fate;
-
-			sums->accepted += fate == FATE_ACCEPTED;
-			sums->unknown += fate == FATE_UNKNOWN;
-		}
-	}
-}
-
-/* Twice: the second time must be the same to the octet. */
-static bool seed_holds(uint64_t seed, struct sums *sums)
-{
-	unsigned descriptors = count_descriptors();
-	struct theatre *first = play_seed(seed);
-	struct theatre *second = play_seed(seed);
-	const char *why = failure_of(first);
-
-	if (!why && !str_is(buf_str(&first->records), buf_str(&second->records)))
-		why = "the second run gave another trace than the first";
-	if (!why && count_descriptors() > descriptors)
-		why = "descriptors are left open";
-	if (why)
-		printf("seed %" PRIu64 ": %s\n  again: fault_walk --seed %" PRIu64 " --trace\n",
-		       seed, why, seed);
-	add_up(sums, first);
-	theatre_drop(first);
-	theatre_drop(second);
-	return why == NULL;
-}
-
-/* ---- the ladder ---- */
-
-static int by_time(const void *a, const void *b)
-{
-	const struct str *x = a;
-	const struct str *y = b;
-	int64_t first = trace_record_head(*x).at_us;
-	int64_t second = trace_record_head(*y).at_us;
-
-	if (first != second)
-		return first < second ? -1 : 1;
-	return x->at < y->at ? -1 : 1;
-}
-
-static void draw(const struct theatre *t)
-{
-	OWNED(buf) struct buf text = BUF(65536);
-	struct arena arena = { 0 };
-	struct str rest = buf_str(&t->records);
-	struct str *all = NEW_ARRAY(&arena, struct str, rest.len / 16 + 1);
-	struct trace_event event;
-	size_t count = 0;
-
-	while (trace_record_take(&rest, &all[count]) == OK)
-		count++;
-	qsort(all, count, sizeof(*all), by_time);
-	for (size_t i = 0; i < count; i++) {
-		if (trace_event_decode(all[i], &event))
-			continue;
-		buf_reset(&text);
-		(void)!trace_event_ladder(&event, 0, 132, true, &text);
-		printf("%-9s %04" PRIx64 " %.*s", trace_role_name(event.head.role),
-		       event.head.session & 0xffff, STR_ARGS(buf_str(&text)));
-	}
-	arena_drop(&arena);
-}
-
-static int show_seed(uint64_t seed, bool with_trace)
-{
-	struct theatre *t = play_seed(seed);
-	const char *why = failure_of(t);
-
-	if (with_trace)
-		draw(t);
-	printf("seed %" PRIu64 ": %s\n", seed, why ? why : "holds");
-	theatre_drop(t);
-	return why != NULL;
+	arena_drop(&t->ledger.arena);
+	buf_drop(&t->run.records);
+	free(t);
 }
 
 /* ---- all seeds ---- */
 
-static uint64_t number_of(const char *variable, uint64_t otherwise)
-{
-	uint64_t number;
+static struct {
+	size_t messages, accepted, unknown, deletions;
+	unsigned faults, deaths;
+} sums;
 
-	return str_to_u64(str_of(getenv(variable)), UINT64_MAX, &number) ? number : otherwise;
+static void add_up(const struct run *run)
+{
+	const struct theatre *t = CONTAINER_OF(run, struct theatre, run);
+
+	sums.messages += t->ledger.count;
+	sums.deletions += t->ledger.deletions;
+	sums.faults += t->faults;
+	sums.deaths += t->deaths;
+	for (size_t i = 0; i < t->ledger.count; i++) {
+		for (size_t a = 0; a < SCENE_ACCOUNTS; a++) {
+			enum fate fate = t->ledger.messages[i].copies[a].fate;
+
+			sums.accepted += fate == FATE_ACCEPTED;
+			sums.unknown += fate == FATE_UNKNOWN;
+		}
+	}
 }
 
-static double seconds(clockid_t clock)
+static bool tell(uint64_t count)
 {
-	struct timespec at;
-
-	clock_gettime(clock, &at);
-	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
-}
-
-static int walk_seeds(uint64_t first, uint64_t count)
-{
-	double wall = seconds(CLOCK_MONOTONIC);
-	double cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-	struct sums sums = { 0 };
-	size_t in_use = 0;
-	unsigned failed = 0;
-
-	for (uint64_t seed = first; seed < first + count; seed++) {
-		failed += !seed_holds(seed, &sums);
-		if (seed == first + SEEDS_WARM)
-			in_use = mallinfo2().uordblks;
-	}
-	if (in_use > 0 && mallinfo2().uordblks > in_use + GROWTH_MAX) {
-		printf("memory in use grew from %zu to %zu octets\n", in_use, mallinfo2().uordblks);
-		failed++;
-	}
-	wall = seconds(CLOCK_MONOTONIC) - wall;
-	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-	printf("%" PRIu64
-	       " seeds, each twice: %u failed; %zu messages, %zu copies acknowledged, %zu "
-	       "of unknown fate, %zu deleted; %u faults, %u of them deaths of a role; %.1f s, %.1f "
-	       "ms of CPU a run\n",
-	       count, failed, sums.messages, sums.accepted, sums.unknown, sums.deletions,
-	       sums.faults, sums.deaths, wall, cpu * 500 / (double)count);
-	/* A walk in which nothing happened would hold, too. */
-	if (sums.accepted < count || sums.deletions < count / 4 || sums.deaths < count / 4)
-		failed++;
-	return failed > 0;
+	printf("%zu messages, %zu copies acknowledged, %zu of unknown fate, %zu deleted; %u "
+	       "faults, "
+	       "%u of them deaths of a role\n",
+	       sums.messages, sums.accepted, sums.unknown, sums.deletions, sums.faults,
+	       sums.deaths);
+	return sums.accepted >= count && sums.deletions >= count / 4 && sums.deaths >= count / 4;
 }
 
 int main(int argc, char **argv)
 {
-	static const char *const names[] = { "none",   "supervisor", "gate-mx", "gate-user",
-					     "filter", "store",      "relay" };
-	uint64_t seed;
+	static const struct seeds seeds = { .program = "fault_walk",
+					    .usual = SEEDS,
+					    .play = play_seed,
+					    .drop = drop_run,
+					    .add_up = add_up,
+					    .tell = tell };
 	int status;
 
-	static_assert(COUNT_OF(names) == ROLE_KINDS);
-	trace_set_role_names(names, COUNT_OF(names));
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	scene_prepare();
-	if (argc >= 3 && strcmp(argv[1], "--seed") == 0 &&
-	    str_to_u64(str_of(argv[2]), UINT64_MAX, &seed))
-		status = show_seed(seed, argc > 3 && strcmp(argv[3], "--trace") == 0);
-	else if (argc == 1)
-		status = walk_seeds(number_of("PROPERTY_FIRST", 1),
-				    number_of("PROPERTY_SEEDS", SEEDS));
-	else
-		status = 64;
+	status = seeds_main(&seeds, argc, argv);
 	scene_forget();
 	return status;
 }

@@ -3,6 +3,7 @@
 
 #include "filter/filter.h"
 #include "gate/gate.h"
+#include "relay/relay.h"
 #include "store/store.h"
 
 #include <argon2.h>
@@ -19,10 +20,10 @@ enum { PATH_OCTETS = 200, TEXT_OCTETS = 8192, STOP_MS = 1000, LOOK_MS = 1000 };
 const char *const scene_accounts[SCENE_ACCOUNTS] = { "ann@wire.example", "bob@wire.example",
 						     "carol@wire.example" };
 
-static const char settings[] = "hostname = mail.example\n"
-			       "connections_exempt = \"0.0.0.0/0\"\n"
+static const char settings[] = "connections_exempt = \"0.0.0.0/0\"\n"
 			       "durable = no\n"
 			       "disk_floor = 0\n"
+			       "segment_size = 1M\n"
 			       "sessions_keep = 0s\n";
 
 static const struct {
@@ -36,7 +37,9 @@ static const struct {
 	{ "pop3", "pop3", "auth_without_tls = yes\n" },
 };
 
-static char template[PATH_OCTETS];
+/* Of the usual house, and of the far one. */
+static char templates[2][PATH_OCTETS];
+static const char *const domains[2] = { "wire.example", "far.example" };
 
 /* ---- folders ---- */
 
@@ -66,7 +69,7 @@ static void remove_folder(const char *path)
 	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static void copy_file(const char *to_folder, const char *name)
+static void copy_file(const char *template, const char *to_folder, const char *name)
 {
 	static char octets[65536]; /* a fiber's stack is no larger */
 	char path[PATH_OCTETS + 64];
@@ -98,61 +101,73 @@ static void run_sql(sqlite3 *db, const char *sql)
 	}
 }
 
-static void add_account(sqlite3 *db, const char *address)
+static void add_account(sqlite3 *db, size_t account, const char *domain)
 {
+	const char *usual = scene_accounts[account];
+	char address[64];
 	static const char salt[] = "0123456789abcdef";
 	char hash[128];
 	char sql[800];
 
+	snprintf(address, sizeof(address), "%.*s@%s", (int)strcspn(usual, "@"), usual, domain);
 	/* The cheapest that argon2 knows: a real one takes longer than a whole seed. */
 	must(argon2id_hash_encoded(1, 8, 1, "secret", 6, salt, 16, 32, hash, sizeof(hash)) ==
 	     ARGON2_OK);
 	snprintf(sql, sizeof(sql),
 		 "INSERT INTO account (address, display, domain, created_us)"
-		 " VALUES ('%s', '%s', 'wire.example', 1);"
+		 " VALUES ('%s', '%s', '%s', 1);"
 		 "INSERT INTO mailbox (account, name, uid_validity, uid_next)"
 		 " VALUES (last_insert_rowid(), 'INBOX', 1, 1);"
 		 "UPDATE account SET password = '%s';" /* postmaster's too */,
-		 address, address, hash);
+		 address, address, domain, hash);
 	run_sql(db, sql);
 }
 
-void scene_prepare(void)
+static void make_template(char template[PATH_OCTETS], const char *domain)
 {
 	char path[PATH_OCTETS + 64];
 	sqlite3 *db;
 
 	make_folder(template);
-	if (store_create(template, S("wire.example"))) {
+	if (store_create(template, str_of(domain))) {
 		fprintf(stderr, "make a store in %s: %s\n", template, fault_text());
 		exit(1);
 	}
 	snprintf(path, sizeof(path), "%s/glasspost.db", template);
 	must(sqlite3_open(path, &db) == SQLITE_OK);
 	for (size_t i = 0; i < SCENE_ACCOUNTS; i++)
-		add_account(db, scene_accounts[i]);
+		add_account(db, i, domain);
 	/* The last connection carries the log over: the file is whole. */
 	must(sqlite3_close(db) == SQLITE_OK);
 }
 
+void scene_prepare(void)
+{
+	for (size_t i = 0; i < COUNT_OF(templates); i++)
+		make_template(templates[i], domains[i]);
+}
+
 void scene_forget(void)
 {
-	remove_folder(template);
+	for (size_t i = 0; i < COUNT_OF(templates); i++)
+		remove_folder(templates[i]);
 }
 
 /* ---- the house ---- */
 
-static void print_config(const char *options, struct buf *out)
+static void print_config(const struct scene_plan *plan, struct buf *out)
 {
-	buf_print(out, "%s%s", settings, options);
+	buf_print(out, "hostname = %s\n%s%s%s", plan->is_far ? "mail.far.example" : "mail.example",
+		  settings, plan->zone ? "relay = users\n" : "", plan->options);
 	for (size_t i = 0; i < COUNT_OF(listeners); i++)
 		buf_print(out,
-			  "listener \"%s\" {\nprotocol = %s\naddress = \"127.0.0.1\"\n"
+			  "listener \"%s\" {\nprotocol = %s\naddress = \"%s\"\n"
 			  "tls = none\n%s}\n",
-			  listeners[i].name, listeners[i].protocol, listeners[i].more);
+			  listeners[i].name, listeners[i].protocol,
+			  plan->address ? plan->address : "127.0.0.1", listeners[i].more);
 }
 
-static void make_scene_folder(struct scene *scene)
+static void make_scene_folder(struct scene *scene, const char *template)
 {
 	char path[PATH_OCTETS];
 	char store[PATH_OCTETS + 16];
@@ -162,8 +177,8 @@ static void make_scene_folder(struct scene *scene)
 	must(!buf_add_c(&scene->folder, path));
 	snprintf(store, sizeof(store), "%s/store", path);
 	must(mkdir(store, 0700) == 0);
-	copy_file(path, "glasspost.db");
-	copy_file(path, "store.key");
+	copy_file(template, path, "glasspost.db");
+	copy_file(template, path, "store.key");
 }
 
 static size_t fibers_now(void)
@@ -174,18 +189,20 @@ static size_t fibers_now(void)
 	return stats.fibers;
 }
 
-enum err scene_begin(struct scene *scene, const char *options) WAITS
+enum err scene_begin_as(struct scene *scene, const struct scene_plan *plan) WAITS
 {
-	static const struct role_ops *const roles[] = { &store_role, &filter_role, &gate_mx_role,
-							&gate_user_role, NULL };
+	static const struct role_ops *const all[] = { &relay_role,   &store_role,     &filter_role,
+						      &gate_mx_role, &gate_user_role, NULL };
 	OWNED(buf) struct buf text = BUF(TEXT_OCTETS);
 	OWNED(buf) struct buf complaints = BUF(TEXT_OCTETS);
-	struct house_options house = { .roles = roles, .config_name = S("scene.conf") };
+	struct house_options house = { .roles = plan->zone ? all : all + 1,
+				       .config_name = S("scene.conf"),
+				       .zone = plan->zone };
 	enum err err;
 
 	*scene = (struct scene){ 0 };
-	make_scene_folder(scene);
-	print_config(options, &text);
+	make_scene_folder(scene, templates[plan->is_far]);
+	print_config(plan, &text);
 	house.config = buf_str(&text);
 	house.folder = buf_str(&scene->folder);
 	err = house_start(&house, &complaints, &scene->house);
@@ -196,10 +213,18 @@ enum err scene_begin(struct scene *scene, const char *options) WAITS
 	return err;
 }
 
+enum err scene_begin(struct scene *scene, const char *options) WAITS
+{
+	return scene_begin_as(scene, &(struct scene_plan){ .options = options });
+}
+
 void scene_end(struct scene *scene) WAITS
 {
 	char path[PATH_OCTETS];
 
+	for (size_t i = 0; i < SCENE_RINGS; i++)
+		trace_reader_drop(&scene->readers[i]);
+	(void)sqlite3_close(scene->db);
 	house_stop(&scene->house, STOP_MS);
 	snprintf(path, sizeof(path), "%.*s", STR_ARGS(buf_str(&scene->folder)));
 	remove_folder(path);
@@ -233,18 +258,37 @@ enum err scene_wait_for_rest(const struct scene *scene, int64_t ms) WAITS
 	return err;
 }
 
-void scene_read_rings(const struct scene *scene, struct buf *records)
+void scene_read_rings(struct scene *scene, struct buf *records)
 {
 	const struct role *store = house_role(scene->house, ROLE_STORE);
 
-	for (size_t i = 0; i < store->ring_count; i++) {
-		struct trace_reader *reader;
+	for (size_t i = 0; store && i < store->ring_count; i++) {
+		struct trace_reader **reader = &scene->readers[i];
 		uint64_t lost = 0;
 
-		must(!trace_reader_new(store->rings[i].at, store->rings[i].size, false, &reader));
-		while (trace_reader_next(reader, records, &lost))
+		if (!*reader)
+			must(!trace_reader_new(store->rings[i].at, store->rings[i].size, false,
+					       reader));
+		while (trace_reader_next(*reader, records, &lost))
 			continue;
 		must(lost == 0 && !records->failed);
-		trace_reader_drop(&reader);
 	}
+}
+
+void scene_read_queue(struct scene *scene,
+		      void (*each)(void *context, struct str address, unsigned state),
+		      void *context)
+{
+	const char *sql = "SELECT address, state FROM queue_recipient ORDER BY message, number";
+	char path[PATH_OCTETS + 32];
+	sqlite3_stmt *rows;
+
+	snprintf(path, sizeof(path), "%.*s/store/glasspost.db", STR_ARGS(buf_str(&scene->folder)));
+	if (!scene->db)
+		must(sqlite3_open_v2(path, &scene->db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK);
+	must(sqlite3_prepare_v2(scene->db, sql, -1, &rows, NULL) == SQLITE_OK);
+	while (sqlite3_step(rows) == SQLITE_ROW)
+		each(context, str_of((const char *)sqlite3_column_text(rows, 0)),
+		     (unsigned)sqlite3_column_int(rows, 1));
+	must(sqlite3_finalize(rows) == SQLITE_OK);
 }

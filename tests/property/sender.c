@@ -102,19 +102,6 @@ static bool send_envelope(struct sender *s) WAITS
 
 /* ---- the data ---- */
 
-static struct str stuffed(struct arena *arena, struct str text)
-{
-	char *at = arena_take(arena, 2 * text.len + 1);
-	size_t len = 0;
-
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.at[i] == '.' && (i == 0 || text.at[i - 1] == '\n'))
-			at[len++] = '.';
-		at[len++] = text.at[i];
-	}
-	return (struct str){ at, len };
-}
-
 /* The end was never sent: nothing may be kept. */
 static void give_up(struct sender *s) WAITS
 {
@@ -130,7 +117,7 @@ static void give_up(struct sender *s) WAITS
 static void send_data(struct sender *s) WAITS
 {
 	struct talk *talk = &s->talk;
-	struct str text = stuffed(&talk->arena, s->message->text);
+	struct str text = talk_stuffed(&talk->arena, s->message->text);
 
 	if (!talk_line(talk, "DATA") || !talk_reply(talk) || talk->code != 354) {
 		settle_all(s, FATE_REFUSED);

@@ -7,7 +7,7 @@
 enum { PATIENCE_MS = 200000, CONNECT_MS = 20000, LINE_OCTETS = 4096 };
 
 /* Each connection over another kind of line. */
-static void choose_link(void)
+void talk_choose_link(void)
 {
 	static const struct sim_link links[] = {
 		{ 0 },
@@ -27,7 +27,7 @@ bool talk_open(struct talk *talk, struct ledger *ledger, const struct addr *serv
 	       const struct addr *from) WAITS
 {
 	*talk = (struct talk){ .ledger = ledger };
-	choose_link();
+	talk_choose_link();
 	sim_set_local(world_here(), from);
 	if (stream_connect(server, in_ms(CONNECT_MS), &talk->stream))
 		return false;
@@ -61,6 +61,19 @@ bool talk_send(struct talk *talk, struct str octets) WAITS
 		octets = str_from(octets, piece.len);
 	}
 	return !talk->is_over;
+}
+
+struct str talk_stuffed(struct arena *arena, struct str text)
+{
+	char *at = arena_take(arena, 2 * text.len + 1);
+	size_t len = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] == '.' && (i == 0 || text.at[i - 1] == '\n'))
+			at[len++] = '.';
+		at[len++] = text.at[i];
+	}
+	return (struct str){ at, len };
 }
 
 bool talk_line(struct talk *talk, const char *format, ...) WAITS

@@ -13,6 +13,8 @@ struct talk {
 	bool is_over;
 };
 
+/* Connections made from now on go over another kind of line. */
+void talk_choose_link(void);
 /* From this address, whose port the net gives; false when there is no way through now. */
 bool talk_open(struct talk *talk, struct ledger *ledger, const struct addr *server,
 	       const struct addr *from) WAITS;
@@ -21,6 +23,8 @@ void talk_close(struct talk *talk);
 void talk_cut(struct talk *talk);
 /* In pieces, as a network may bring them. False when the connection has ended. */
 bool talk_send(struct talk *talk, struct str octets) WAITS;
+/* A text as DATA wants it, without the last dot. */
+struct str talk_stuffed(struct arena *arena, struct str text);
 bool talk_line(struct talk *talk, const char *format, ...) WAITS PRINTF_LIKE(2, 3);
 /* One SMTP reply, checked for its form. */
 bool talk_reply(struct talk *talk) WAITS;
