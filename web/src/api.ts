@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+// docs/api.md from the page's side.
+import { parseLine, type TraceEvent } from "./trace/event.ts";
+
+export interface Info {
+	name: string;
+	version: string;
+	hostname: string;
+	mode: string;
+	account: string | null;
+	sign_in: boolean;
+	bodies: boolean;
+	listeners: { name: string; protocol: string; address: string }[];
+}
+
+export interface SessionRow {
+	session: string;
+	start: string;
+	protocol: string;
+	peer: string;
+	account: string;
+	open: boolean;
+	reason: string;
+	commands: number;
+	errors: number;
+	messages: number;
+	octets_in: number;
+	octets_out: number;
+	ms: number;
+}
+
+export interface MessageRow {
+	message: string;
+	time: string;
+	session: string;
+	peer: string;
+	sender: string;
+	recipients: string[];
+	subject: string;
+	octets: number;
+	state: string;
+}
+
+export interface RecipientRow {
+	address: string;
+	state: string;
+	outcome: string;
+	attempts: number;
+	next: string;
+	session: string;
+	code: number;
+	enhanced: string;
+	reply: string;
+	peer: string;
+	account: string;
+	folder: string;
+	uid: number;
+}
+
+export interface MessageDetail {
+	message: string;
+	time: string;
+	session: string;
+	sender: string;
+	subject: string;
+	octets: number;
+	recipients: RecipientRow[];
+}
+
+export type QueueRow = Record<string, unknown>;
+
+export class ApiError extends Error {
+	constructor(readonly status: number, message: string, readonly hint: string) {
+		super(message);
+	}
+}
+
+async function failure(response: Response): Promise<ApiError> {
+	let error = response.statusText || String(response.status);
+	let hint = "";
+	try {
+		const body = (await response.json()) as { error?: unknown; hint?: unknown };
+		if (typeof body.error === "string")
+			error = body.error;
+		if (typeof body.hint === "string")
+			hint = body.hint;
+	} catch {
+		/* It was no JSON: the status says enough. */
+	}
+	return new ApiError(response.status, error, hint);
+}
+
+async function get(path: string): Promise<Response> {
+	const response = await fetch(`api/v1/${path}`, { credentials: "same-origin" });
+	if (!response.ok)
+		throw await failure(response);
+	return response;
+}
+
+async function post(path: string, body: unknown): Promise<void> {
+	const response = await fetch(`api/v1/${path}`, {
+		method: "POST",
+		credentials: "same-origin",
+		headers: { "Content-Type": "application/json" },
+		body: JSON.stringify(body),
+	});
+	if (!response.ok)
+		throw await failure(response);
+}
+
+export const api = {
+	json: async <T>(path: string): Promise<T> => (await (await get(path)).json()) as T,
+	text: async (path: string): Promise<string> => (await get(path)).text(),
+	info: () => api.json<Info>("info"),
+	sessions: async () => (await api.json<{ sessions: SessionRow[] }>("sessions?limit=500")).sessions,
+	session: (id: string) => api.json<SessionRow>(`sessions/${encodeURIComponent(id)}`),
+	messages: async () => (await api.json<{ messages: MessageRow[] }>("messages?limit=500")).messages,
+	message: (id: string) => api.json<MessageDetail>(`messages/${encodeURIComponent(id)}`),
+	queue: async () => (await api.json<{ recipients: QueueRow[] }>("queue")).recipients,
+	signIn: (address: string, password: string) => post("sign-in", { address, password }),
+	signOut: () => post("sign-out", {}),
+};
+
+/* Events as they happen: of one session, or of all. The browser goes on by itself where a connection broke. */
+export function follow(
+	session: string | null,
+	on: (event: TraceEvent) => void,
+	onLost: (events: number) => void = () => {},
+	onState: (isConnected: boolean) => void = () => {},
+): () => void {
+	const stream = new EventSource(`api/v1/events${session ? `?session=${encodeURIComponent(session)}` : ""}`);
+	stream.addEventListener("trace", (message: MessageEvent<string>) => {
+		const event = parseLine(message.data);
+		if (event)
+			on(event);
+	});
+	stream.addEventListener("lost", (message: MessageEvent<string>) => {
+		try {
+			onLost(Number((JSON.parse(message.data) as { events?: unknown }).events) || 0);
+		} catch {
+			onLost(0);
+		}
+	});
+	stream.onopen = () => onState(true);
+	stream.onerror = () => onState(false);
+	return () => stream.close();
+}

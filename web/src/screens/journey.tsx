@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// One message: where it has been, how long each part took, what each hop wrote on it.
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { api, ApiError, follow, type Info, type MessageDetail } from "../api.ts";
+import { clock, moment, octets, span as spanWords } from "../format.ts";
+import { axisOf, ticksOf, xOf, type Axis } from "../journey/layout.ts";
+import { journeyOf, type Journey, type Span, type Track } from "../journey/model.ts";
+import { traceWord } from "../ladder/say.ts";
+import { HeaderView } from "../parts/header.tsx";
+import { Icon, Mark } from "../parts/icons.tsx";
+import { Trouble } from "../parts/trouble.tsx";
+import { headerOf } from "../parse/received.ts";
+import { linkTo } from "../route.ts";
+import { has, t } from "../text.ts";
+import { inOrder, parseTrace, text, type TraceEvent } from "../trace/event.ts";
+import { Gathering } from "../trace/source.ts";
+
+export function JourneyScreen({ id, info }: { id: string; at: string; info: Info | null }) {
+	const [detail, setDetail] = useState<MessageDetail | null>(null);
+	const [events, setEvents] = useState<readonly TraceEvent[]>([]);
+	const [header, setHeader] = useState<string | null>(null);
+	const [problem, setProblem] = useState<Error | null>(null);
+	const [starts, setStarts] = useState<ReadonlyMap<string, number>>(new Map());
+	const gathering = useRef(new Gathering());
+	useEffect(() => {
+		let isGone = false;
+		const take = (more: readonly TraceEvent[]) => {
+			if (gathering.current.add(more))
+				setEvents([...gathering.current.events]);
+		};
+		const ask = () => Promise.all([api.message(id), api.text(`messages/${encodeURIComponent(id)}/events`)]).then(([found, lines]) => {
+			if (isGone)
+				return;
+			setDetail(found);
+			take(inOrder(parseTrace(lines).events));
+		}, setProblem);
+		/* An attempt under way shows when it is reported; what led to it is asked for then. */
+		let timer = 0;
+		const stop = follow(null, (event) => {
+			if (text(event, "message") === id && !timer)
+				timer = window.setTimeout(() => {
+					timer = 0;
+					void ask();
+				}, 300);
+		});
+		void ask();
+		api.text(`messages/${encodeURIComponent(id)}/header`).then((found) => isGone || setHeader(found), (failure: Error) => {
+			if (!(failure instanceof ApiError))
+				setProblem(failure);
+		});
+		return () => {
+			isGone = true;
+			clearTimeout(timer);
+			stop();
+		};
+	}, [id]);
+	useEffect(() => {
+		const missing = [...new Set(events.flatMap((one) => one.kind === "attempt" && one.session && !starts.has(one.session) ? [one.session] : []))];
+		if (!missing.length)
+			return;
+		/* A session whose record is gone by now began when its attempt was told. */
+		void Promise.all(missing.map((one) => api.session(one).then((row) => [one, Date.parse(row.start) * 1000] as const, () => [one, Infinity] as const)))
+			.then((found) => setStarts((known) => new Map([...known, ...found])));
+	}, [events]);
+	useEffect(() => {
+		document.title = `${detail?.subject || t("journey")} · Glasspost`;
+	}, [detail]);
+	const journey = useMemo(() => detail ? journeyOf(events, id, detail.recipients.map((one) => one.address), { now_us: Date.now() * 1000, starts }) : null, [detail, events, starts]);
+	if (problem)
+		return <Trouble problem={problem} onRetry={() => location.reload()} />;
+	if (!detail || !journey)
+		return <p class="loading" role="status">{t("loading")}</p>;
+	return (
+		<div class="journey">
+			<div class="headline">
+				<div class="what">
+					<h1 class="letter">{detail.subject || <i>{t("no-subject")}</i>}</h1>
+					<p class="facts">
+						<span>{moment(detail.time)}</span>
+						<span>{octets(detail.octets)}</span>
+						<span>{spanWords(journey.end_us - journey.begin_us)}</span>
+						{info?.bodies !== false && <a href={`api/v1/messages/${encodeURIComponent(id)}/raw`} download={`${id}.eml`}>{t("journey.raw")}</a>}
+					</p>
+				</div>
+			</div>
+			<Envelope detail={detail} />
+			<JourneyView journey={journey} />
+			{header !== null && <HeaderView header={headerOf(header)} />}
+		</div>
+	);
+}
+
+/* The envelope is not the letter: what SMTP was told, apart from what the header says. */
+function Envelope({ detail }: { detail: MessageDetail }) {
+	return (
+		<section class="envelope" aria-label={t("journey.envelope")}>
+			<div class="end"><span class="label">{t("journey.from")}</span><code>{detail.sender || "<>"}</code></div>
+			<Icon name="arrow" size={20} />
+			<ul class="end">
+				{detail.recipients.map((one) => (
+					<li key={one.address}>
+						<Mark tone={toneOf(one.state)} label={traceWord("state", one.state)} />
+						<code>{one.address}</code>
+						<span class="state-word">{traceWord("state", one.outcome || one.state)}{one.next ? `, ${t("next", { time: moment(one.next) })}` : ""}</span>
+					</li>
+				))}
+			</ul>
+		</section>
+	);
+}
+
+function toneOf(state: string): string {
+	return state === "delivered" || state === "relayed" ? "good" : state === "failed" || state === "expired" ? "bad" : "wait";
+}
+
+export function JourneyView({ journey }: { journey: Journey }) {
+	const axis = useMemo(() => axisOf(journey), [journey]);
+	const tracks = journey.shared.spans.length ? [journey.shared, ...journey.tracks] : journey.tracks;
+	return (
+		<section class="way" aria-label={t("journey")}>
+			{journey.slowest && (
+				<p class="slowest"><b>{t("journey.slowest")}</b> {t(`stage.${journey.slowest.span.stage}`)}{journey.slowest.span.attempt > 0 ? ` ${journey.slowest.span.attempt}` : ""}
+					{" · "}{spanWords(journey.slowest.span.to_us - journey.slowest.span.from_us)}
+					{" · "}{Math.round(journey.slowest.share * 100)} %
+					{journey.slowest.track.name && <span class="slowest-who"> · {journey.slowest.track.name}</span>}
+				</p>
+			)}
+			<div class="chart">
+				<Ruler axis={axis} />
+				{tracks.map((track, index) => <TrackView key={index} track={track} axis={axis} slowest={journey.slowest?.span ?? null} isShared={track === journey.shared} />)}
+			</div>
+			<ol class="steps">
+				{tracks.flatMap((track, index) => track.spans.map((span, place) => <Step key={`${index}/${place}`} span={span} track={track} isSlowest={journey.slowest?.span === span} />))}
+			</ol>
+		</section>
+	);
+}
+
+function Ruler({ axis }: { axis: Axis }) {
+	return (
+		<div class="ruler" aria-hidden="true">
+			<div class="track-name" />
+			<div class="lane-of">
+				{axis.pieces.filter((piece) => piece.squeezed).map((piece) => (
+					<span key={piece.x} class="squeezed" style={{ left: `${piece.x * 100}%`, width: `${piece.width * 100}%` }}><span>⋯ {spanWords(piece.to_us - piece.from_us)} ⋯</span></span>
+				))}
+				{ticksOf(axis, 0.16).map((tick) => <span key={tick.x} class={`tick ${tick.x > 0.9 ? "is-last" : ""}`} style={{ left: `${tick.x * 100}%` }}>{clock(tick.at_us / 1000)}</span>)}
+			</div>
+		</div>
+	);
+}
+
+function describe(span: Span): string {
+	return [`${t(`stage.${span.stage}`)}${span.attempt > 0 ? ` ${span.attempt}` : ""}`, spanWords(span.to_us - span.from_us), span.where, span.why,
+		span.next_us > 0 ? t("next", { time: moment(span.next_us / 1000) }) : ""].filter(Boolean).join(" · ");
+}
+
+function TrackView({ track, axis, slowest, isShared }: { track: Track; axis: Axis; slowest: Span | null; isShared: boolean }) {
+	return (
+		<div class="track">
+			<div class="track-name">{isShared ? t("journey.shared") : track.name}{track.state && <span class="track-state">{traceWord("state", track.state)}</span>}</div>
+			<div class="lane-of">
+				{track.spans.map((span, index) => {
+					const left = xOf(axis, span.from_us);
+					const width = xOf(axis, span.to_us) - left;
+					const classes = `span stage-${span.stage} tone-${span.tone} ${span === slowest ? "is-slowest" : ""} ${span.skewed ? "is-skewed" : ""}`;
+					const place = { left: `${left * 100}%`, width: `max(6px, ${width * 100}%)` };
+					const words = <span class="span-words">{span.stage === "attempt" ? <>{span.attempt}<Icon name={span.tone === "good" ? "check" : span.tone === "bad" ? "cross" : "wait"} size={12} /></> : t(has(`stage.${span.stage}.short`) ? `stage.${span.stage}.short` : `stage.${span.stage}`)}</span>;
+					return span.session
+						? <a key={index} class={classes} style={place} href={linkTo("session", span.session)} title={describe(span)} aria-label={`${describe(span)}. ${t("journey.film")}`}>{words}</a>
+						: <span key={index} class={classes} style={place} title={describe(span)} role="img" aria-label={describe(span)}>{words}</span>;
+				})}
+			</div>
+		</div>
+	);
+}
+
+function Step({ span, track, isSlowest }: { span: Span; track: Track; isSlowest: boolean }) {
+	return (
+		<li class={isSlowest ? "is-slowest" : ""}>
+			<time>{clock(span.from_us / 1000)}</time>
+			<Mark tone={span.tone} label={t(`tone.${span.tone}`)} />
+			<div class="step-words">
+				<b>{t(`stage.${span.stage}`)}{span.attempt > 0 ? ` ${span.attempt}` : ""}</b>
+				{track.name && <span class="step-who"> {track.name}</span>}
+				{span.where && <span class="step-where"> · {span.where}</span>}
+				{span.why && <span class="step-why"><code>{span.why}</code></span>}
+				{span.skewed && <span class="step-why">{t("journey.skewed")}</span>}
+				{span.next_us > 0 && span.stage === "attempt" && <span class="step-next">{t("next", { time: moment(span.next_us / 1000) })}</span>}
+			</div>
+			<span class="step-took">{span.stage === "fetch" ? "" : spanWords(span.to_us - span.from_us)}</span>
+			<span class="step-film">{span.session && <a href={linkTo("session", span.session)}>{t("journey.film")}</a>}</span>
+		</li>
+	);
+}
