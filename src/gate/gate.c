@@ -32,9 +32,8 @@ static enum err gate_begin(struct role *role) WAITS
 	gate->caps = caps_new(&limits);
 	list_init(&gate->ports);
 	list_init(&gate->visits);
-	waitq_init(&gate->networks_known);
 	role->state = gate;
-	return fiber_spawn(&role->fibers, "networks", gate_networks_fiber, gate, NULL);
+	return OK;
 }
 
 static enum err gate_listen(struct role *role, struct str name, struct listener *listener) WAITS
@@ -63,12 +62,6 @@ static enum err gate_certificate(struct role *role) WAITS
 	return OK;
 }
 
-void gate_hang_up(struct gate *gate)
-{
-	if (gate->is_closing && list_is_empty(&gate->visits) && gate->role->store)
-		link_detach(gate->role->store, 0);
-}
-
 static void gate_stop(struct role *role, moment deadline) WAITS
 {
 	struct gate *gate = gate_of(role);
@@ -82,7 +75,6 @@ static void gate_stop(struct role *role, moment deadline) WAITS
 		if (fiber_sleep(sooner(deadline, in_ms(STOP_LOOK_MS))) != OK)
 			return;
 	}
-	gate_hang_up(gate);
 }
 
 static void gate_end(struct role *role) WAITS
@@ -91,7 +83,6 @@ static void gate_end(struct role *role) WAITS
 
 	must(list_is_empty(&gate->visits) && list_is_empty(&gate->ports));
 	caps_drop(&gate->caps);
-	gate_networks_drop(gate);
 	free(gate);
 	role->state = NULL;
 }

@@ -160,7 +160,8 @@ static enum err read_exactly(const struct open_segment *file, uint64_t offset, v
 static enum err check_head(const unsigned char head[RECORD_HEADER], const struct body_place *at,
 			   struct record *record)
 {
-	if (!record_parse(head, record) || record->body != at->body || record->length != at->length)
+	if (!record_parse(head, record) || record->kind != RECORD_BODY ||
+	    record->body != at->body || record->length != at->length)
 		return fault(ERR_CORRUPT, "body %llu is not at octet %llu of body file %llu",
 			     (unsigned long long)at->body, (unsigned long long)at->place.offset,
 			     (unsigned long long)at->place.segment);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/commit.h"
+#include "store/replay.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -93,28 +94,87 @@ static enum err note_segments(struct writer *writer)
 	return err;
 }
 
+/* Behind the bodies and the notes of their segments, and so in one flush with them. */
+static enum err append_log(struct writer *writer)
+{
+	const struct segment_change *changes;
+	enum err err = body_files_append_log(writer->segments, buf_str(&writer->redo.octets));
+	size_t count;
+
+	changes = body_files_changes(writer->segments, &count);
+	if (err)
+		return err;
+	must(count);
+	return db_run(writer->db, Q_segment_grow, db_id(changes[count - 1].end), db_int(0),
+		      db_id(changes[count - 1].number));
+}
+
+static enum err commit(struct writer *writer, bool logged)
+{
+	size_t count;
+	enum err err = OK;
+
+	(void)body_files_changes(writer->segments, &count);
+	if (logged && redo_is_empty(&writer->redo) && !count)
+		return db_commit_logged(writer->db); /* nothing changed */
+	if (logged)
+		err = body_files_begin_log(writer->segments, writer->redo.octets.len);
+	if (!err)
+		err = note_segments(writer);
+	if (err)
+		return err;
+	logged = logged && redo_seal(&writer->redo, &writer->tip);
+	if (logged)
+		err = append_log(writer);
+	else if (writer->is_logged)
+		err = epoch_store(writer->db, ++writer->tip.epoch);
+	/* Bodies first: a row must never be durable before what it refers to. */
+	if (!err)
+		err = body_files_flush(writer->segments);
+	if (err)
+		return err;
+	return logged ? db_commit_logged(writer->db) : db_commit(writer->db);
+}
+
+static bool may_be_logged(const struct writer *writer, struct list *jobs)
+{
+	LIST_EACH (link, jobs)
+		if (job_of(link)->flushes)
+			return false;
+	return writer->is_logged && writer->redo.is_whole;
+}
+
+static void keep(struct writer *writer)
+{
+	size_t count;
+	const struct segment_change *changes = body_files_changes(writer->segments, &count);
+
+	if (count) {
+		writer->tip.segment = changes[count - 1].number;
+		writer->tip.end = changes[count - 1].end;
+	}
+	body_files_keep(writer->segments);
+}
+
 static enum err commit_all(struct writer *writer, struct list *jobs)
 {
 	uint64_t next_body = writer->next_body;
+	uint64_t epoch = writer->tip.epoch;
 	enum err err = db_begin(writer->db);
 
 	if (err)
 		return err;
 	err = run_jobs(writer, jobs);
 	if (!err)
-		err = note_segments(writer);
-	/* Bodies first: a row must never be durable before what it refers to. */
-	if (!err)
-		err = body_files_flush(writer->segments);
-	if (!err)
-		err = db_commit(writer->db);
+		err = commit(writer, may_be_logged(writer, jobs));
 	if (!err) {
-		body_files_keep(writer->segments);
+		keep(writer);
 		return OK;
 	}
 	db_rollback(writer->db);
 	body_files_forget(writer->segments);
 	writer->next_body = next_body;
+	writer->tip.epoch = epoch;
 	return err;
 }
 

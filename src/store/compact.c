@@ -205,8 +205,12 @@ static enum err forget_row(struct writer *writer, struct job *job)
 static enum err remove_segment(struct store *store, uint64_t number) WAITS
 {
 	struct removing r = { .store = store, .segment = number, .job.run = forget_row };
+	struct job flush = { .flushes = true };
 	enum err err = store_read(store, check_empty, &r);
 
+	/* Its transactions must never be asked for again. */
+	if (!err)
+		err = store_commit(store, &flush);
 	if (!err)
 		err = store_work(unlink_file, &r);
 	return err ? err : store_commit(store, &r.job);

@@ -6,7 +6,8 @@
  * Invariants
  *  (1) A body is copied, flushed and its row changed in one commit like any other; a crash leaves
  *      either place valid.
- *  (2) A file is removed only when no row refers to it; readers that have it open go on reading.
+ *  (2) A file is removed only when no row refers to it and the database is durable past all that is
+ *      logged in it; readers that have it open go on reading.
  *      Its own row goes last, so that a removal that failed, or was cut short, is made up for by
  *      the next compaction.
  *  (3) At most COMPACT_PIECE octets are copied at once, with a pause after, so that deliveries pass.

@@ -8,13 +8,17 @@
  * Invariants
  *  (1) A connection is used by one thread at a time.
  *  (2) A read-only connection sees one snapshot from db_begin to db_rollback.
- *  (3) After a failed db_commit nothing of the transaction is there, unless *is_fatal says that this
+ *  (3) After a failed db_commit nothing of the transaction is there, unless db_is_broken says that this
  *      is not known: then the process must end and recover.
+ *  (4) In a durable database, what db_commit or db_flush gave OK for is on the disk, and so is all that
+ *      was committed before. db_commit_logged flushes nothing: a power cut may take the newest of
+ *      its transactions, each wholly and none without those after it.
  *
  * Texts from db_text are valid until the next db_step, db_finish or db_run of the same query.
  * Errors: ERR_FULL (disk), ERR_BUSY (another process), ERR_EXISTS (a UNIQUE rule), ERR_CORRUPT, ERR_IO.
  */
 #include "store/io.h"
+#include "store/redo.h"
 
 enum db_query {
 #define QUERY(name, sql) Q_##name,
@@ -30,37 +34,9 @@ struct db_options {
 	const struct io *io;
 	bool read_only;
 	bool durable;
-	bool create; /* make it when there is none */
+	bool create;       /* make it when there is none */
+	struct redo *redo; /* what changes in each transaction is noted there; may be NULL */
 };
-
-enum db_kind { DB_NULL, DB_INTEGER, DB_TEXT, DB_OCTETS };
-struct db_value {
-	enum db_kind kind;
-	int64_t integer;
-	struct str octets;
-};
-
-static inline struct db_value db_null(void)
-{
-	return (struct db_value){ .kind = DB_NULL };
-}
-static inline struct db_value db_int(int64_t integer)
-{
-	return (struct db_value){ .kind = DB_INTEGER, .integer = integer };
-}
-static inline struct db_value db_id(
-	uint64_t id) /* all 64 bits: as the signed number of the same bits */
-{
-	return db_int((int64_t)id);
-}
-static inline struct db_value db_str(struct str text)
-{
-	return (struct db_value){ .kind = DB_TEXT, .octets = text };
-}
-static inline struct db_value db_octets(struct str octets)
-{
-	return (struct db_value){ .kind = DB_OCTETS, .octets = octets };
-}
 
 /* Before the sandbox: the engine sets itself up. */
 void db_prepare(void);
@@ -69,6 +45,8 @@ void db_close(struct db **db);
 
 [[nodiscard]] enum err db_begin(struct db *db);
 [[nodiscard]] enum err db_commit(struct db *db);
+[[nodiscard]] enum err db_commit_logged(struct db *db);
+[[nodiscard]] enum err db_flush(struct db *db);
 void db_rollback(struct db *db);
 /* A failure since the last call may have left the disk in doubt (a flush failed). */
 bool db_is_broken(const struct db *db);
@@ -81,6 +59,8 @@ bool db_is_broken(const struct db *db);
 				size_t count);
 [[nodiscard]] enum err db_step(struct db *db, enum db_query query, bool *has_row);
 void db_finish(struct db *db, enum db_query query);
+/* The REDO of this name; DB_QUERIES when there is none. */
+enum db_query db_redo_named(struct str name);
 /* How many parameters the statement has; SIZE_MAX when it cannot be prepared. */
 size_t db_parameters(struct db *db, enum db_query query);
 int64_t db_int_at(struct db *db, enum db_query query, int column);

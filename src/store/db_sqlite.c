@@ -5,6 +5,7 @@
  * because a failed read would then be a SIGBUS.
  */
 #include "store/db.h"
+#include "store/gather_vfs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,8 @@ struct db {
 	sqlite3 *handle;
 	sqlite3_stmt *statements[DB_QUERIES];
 	bool broken;
+	bool durable;
+	struct redo *redo;      /* NULL: nobody asks */
 	uint64_t log_pages;     /* in the write-ahead log */
 	uint64_t carried_pages; /* of them in the database already */
 };
@@ -27,16 +30,32 @@ static const char *const query_text[DB_QUERIES] = {
 #undef QUERY
 };
 
+/* NULL: none that a redo may hold. */
+static const char *const redo_name[DB_QUERIES] = {
+#define QUERY(name, sql) [Q_##name] = NULL,
+#define REDO(name, sql)  [Q_##name] = #name,
+#include "store/queries.def"
+#undef QUERY
+};
+
 /* ---- failures ---- */
+
+/* The write-ahead log; NULL while there is none. */
+static sqlite3_file *log_of(struct db *db)
+{
+	sqlite3_file *log = NULL;
+
+	sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+	return log && log->pMethods ? log : NULL;
+}
 
 /* Of the newest failure on the log, or else on the database itself: sqlite3_system_errno is not kept. */
 static int last_errno(struct db *db)
 {
-	sqlite3_file *log = NULL;
+	sqlite3_file *log = log_of(db);
 	int error = 0;
 
-	sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-	if (log && log->pMethods)
+	if (log)
 		log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
 	if (!error)
 		sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_LAST_ERRNO, &error);
@@ -134,7 +153,8 @@ static enum err prepare_connection(struct db *db, const struct db_options *optio
 		return err;
 	if (options->read_only)
 		return exec(db, "PRAGMA cache_size = -4096; PRAGMA query_only = ON");
-	err = exec(db, options->durable ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL"
+	/* The engine flushes its log before it carries it over; of commits db_commit takes care. */
+	err = exec(db, options->durable ? "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL"
 					: "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF");
 	if (!err)
 		err = exec(db, "PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -32768");
@@ -167,7 +187,11 @@ enum err db_open(const struct db_options *options, struct db **out)
 	}
 	db = calloc(1, sizeof(*db));
 	must(db);
-	code = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX, options->io->vfs);
+	db->durable = options->durable && !options->read_only;
+	db->redo = options->redo;
+	code = sqlite3_open_v2(path, &db->handle, flags | SQLITE_OPEN_NOMUTEX,
+			       options->read_only ? options->io->vfs
+						  : gather_vfs(options->io->vfs));
 	must(db->handle);
 	err = code == SQLITE_OK ? prepare_connection(db, options) : failed(db, code, path);
 	if (err) {
@@ -203,12 +227,40 @@ bool db_is_broken(const struct db *db)
 
 enum err db_begin(struct db *db)
 {
+	if (db->redo)
+		redo_begin(db->redo);
 	return exec(db, sqlite3_db_readonly(db->handle, "main") == 1 ? "BEGIN" : "BEGIN IMMEDIATE");
+}
+
+/* Of what was committed: whether the disk has it is not known now. */
+static enum err log_failed(struct db *db, int code, const char *what)
+{
+	db->broken = true; /* never flush a second time and believe it */
+	return fault(ERR_IO, "database: %s: %s", what, sqlite3_errstr(code));
+}
+
+enum err db_flush(struct db *db)
+{
+	sqlite3_file *log = db->durable ? log_of(db) : NULL;
+	int code = log ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : SQLITE_OK;
+
+	return code == SQLITE_OK ? OK : log_failed(db, code, "flush");
+}
+
+enum err db_commit_logged(struct db *db)
+{
+	enum err err = exec(db, "COMMIT");
+	sqlite3_file *log = err ? NULL : log_of(db);
+	int code = log ? log->pMethods->xFileControl(log, GATHER_RELEASE, NULL) : SQLITE_OK;
+
+	return code == SQLITE_OK ? err : log_failed(db, code, "write");
 }
 
 enum err db_commit(struct db *db)
 {
-	return exec(db, "COMMIT");
+	enum err err = db_commit_logged(db);
+
+	return err ? err : db_flush(db);
 }
 
 void db_rollback(struct db *db)
@@ -219,11 +271,15 @@ void db_rollback(struct db *db)
 
 enum err db_mark(struct db *db)
 {
+	if (db->redo)
+		redo_mark(db->redo);
 	return exec(db, "SAVEPOINT job");
 }
 
 enum err db_unmark(struct db *db, bool undo)
 {
+	if (undo && db->redo)
+		redo_undo(db->redo);
 	return exec(db, undo ? "ROLLBACK TO job; RELEASE job" : "RELEASE job");
 }
 
@@ -258,6 +314,15 @@ static enum err prepare(struct db *db, enum db_query query)
 	return code == SQLITE_OK ? OK : failed(db, code, query_text[query]);
 }
 
+enum db_query db_redo_named(struct str name)
+{
+	size_t query = 0;
+
+	while (query < DB_QUERIES && !(redo_name[query] && str_is(name, str_of(redo_name[query]))))
+		query++;
+	return (enum db_query)query;
+}
+
 size_t db_parameters(struct db *db, enum db_query query)
 {
 	if (prepare(db, query))
@@ -265,7 +330,8 @@ size_t db_parameters(struct db *db, enum db_query query)
 	return (size_t)sqlite3_bind_parameter_count(db->statements[query]);
 }
 
-enum err db_start(struct db *db, enum db_query query, const struct db_value *values, size_t count)
+static enum err start(struct db *db, enum db_query query, const struct db_value *values,
+		      size_t count)
 {
 	sqlite3_stmt **statement = &db->statements[query];
 	int code = SQLITE_OK;
@@ -281,6 +347,15 @@ enum err db_start(struct db *db, enum db_query query, const struct db_value *val
 			return failed(db, code, "bind");
 	}
 	return OK;
+}
+
+enum err db_start(struct db *db, enum db_query query, const struct db_value *values, size_t count)
+{
+	enum err err = start(db, query, values, count);
+
+	/* What changes something goes through db_run, or the redo would not have it. */
+	must(err || !db->redo || sqlite3_stmt_readonly(db->statements[query]));
+	return err;
 }
 
 enum err db_step(struct db *db, enum db_query query, bool *has_row)
@@ -326,12 +401,14 @@ enum err db_run_values(struct db *db, enum db_query query, const struct db_value
 		       size_t count, uint64_t *changed)
 {
 	bool has_row;
-	enum err err = db_start(db, query, values, count);
+	enum err err = start(db, query, values, count);
 
 	if (!err)
 		err = db_step(db, query, &has_row);
 	if (!err && changed)
 		*changed = (uint64_t)sqlite3_changes64(db->handle);
+	if (!err && db->redo)
+		redo_add(db->redo, redo_name[query], values, count);
 	return err;
 }
 
@@ -388,6 +465,8 @@ enum err db_define(struct db *db, struct str sql)
 		sql = str_from(sql, len ? len : 1);
 	}
 	buf_add_char(&text, '\0');
+	if (db->redo)
+		redo_add(db->redo, NULL, NULL, 0);
 	err = text.failed ? fault(ERR_LIMIT, "schema step too long") : exec(db, text.at);
 	buf_drop(&text);
 	return err;

@@ -52,7 +52,7 @@ static void on_fatal(void *context, const char *text)
 	f->fatal_calls++;
 }
 
-static void open_store(struct fixture *f) WAITS
+void fixture_open(struct fixture *f) WAITS
 {
 	struct store_options options = { .folder = f->folder,
 					 .config = f->config,
@@ -73,14 +73,14 @@ void fixture_reopen(struct fixture *f) WAITS
 	queue_peer_gone(f->peer);
 	peer_drop(&f->peer);
 	store_close(&f->store);
-	open_store(f);
+	fixture_open(f);
 }
 
 static void fixture_fiber(void *arg) WAITS
 {
 	struct fixture *f = arg;
 
-	open_store(f);
+	fixture_open(f);
 	if (!f->keep_folder) {
 		add_domain(f, "example.org");
 		add_domain(f, "example.net");

@@ -35,6 +35,8 @@ void fixture_run(struct fixture *f);
 void fixture_make(struct fixture *f);
 /* In the fiber: close the store and open it again. */
 void fixture_reopen(struct fixture *f) WAITS;
+/* The same without the first half, for a test that closed it itself. */
+void fixture_open(struct fixture *f) WAITS;
 void fixture_remove_folder(const char *folder);
 
 /* Directory, by jobs of its own. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/replay.h"
 #include "store/schema.h"
 #include "store/state.h"
 #include "store/store.h"
 #include "store/maildrop.h"
-#include "store/networks.h"
 #include "store/queue.h"
 #include "store/sasl.h"
 #include "mail/address.h"
@@ -31,8 +31,9 @@ _Static_assert(sizeof("Return-Path: <>\r\n") - 1 == RETURN_PATH_FIXED, "as it is
 struct opening {
 	struct store *store;
 	const struct store_options *options;
-	char notes[2][FAULT_TEXT_MAX];
+	char notes[3][FAULT_TEXT_MAX];
 	size_t note_count;
+	uint64_t transactions; /* done again */
 };
 
 static void note_fault(struct opening *opening)
@@ -161,7 +162,8 @@ static enum err load_id(struct db *db, uint64_t *out)
 		return fault_errno("random octets for the store's id");
 	*out = (*out >> 1) | 1;
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)*out);
-	return db_run(db, Q_setting_add, db_str(S("store")), db_str(str_of(text)));
+	err = db_run(db, Q_setting_add, db_str(S("store")), db_str(str_of(text)));
+	return err ? err : db_flush(db);
 }
 
 /* Of another store: put here by a person, and not ours to remove. A torn header is of a crash of ours. */
@@ -202,30 +204,40 @@ static void remove_leftovers(struct store *store)
 		closedir(dir);
 }
 
-static enum err resume_segments(struct opening *opening)
+/* What a power cut took from the database is in the body files. */
+static enum err replay(struct opening *opening)
 {
 	struct store *store = opening->store;
-	struct db *db = store->writer.db;
-	uint64_t newest = 0;
-	uint64_t end = 0;
-	bool has_row;
-	enum err err = db_start(db, Q_segment_newest, NULL, 0);
+	struct replay replay = { .folder = store->body_folder,
+				 .db = store->writer.db,
+				 .store = store->id,
+				 .checkpoint_octets = CHECKPOINT_OCTETS };
+	enum err err = replay_run(&replay);
 
-	if (!err)
-		err = db_step(db, Q_segment_newest, &has_row);
+	if (!err && replay.is_of_other_rows) {
+		(void)fault(ERR_CORRUPT,
+			    "the database is older than the body files (a copy?): what came to "
+			    "them after transaction %llu is not taken",
+			    (unsigned long long)replay.transactions);
+		note_fault(opening);
+	}
+	opening->transactions = replay.transactions;
+	return err ? err : redo_tip(store->writer.db, &store->writer.tip);
+}
+
+static enum err resume_segments(struct opening *opening)
+{
+	struct writer *writer = &opening->store->writer;
+	enum err err = replay(opening);
+
 	if (err)
 		return err;
-	if (has_row) {
-		newest = (uint64_t)db_int_at(db, Q_segment_newest, 0);
-		end = (uint64_t)db_int_at(db, Q_segment_newest, 1);
-		db_finish(db, Q_segment_newest);
-	}
-	remove_leftovers(store);
-	err = body_files_resume(store->writer.segments, newest, end);
+	remove_leftovers(opening->store);
+	err = body_files_resume(writer->segments, writer->tip.segment, writer->tip.end);
 	if (err == ERR_CORRUPT) {
 		/* Mail goes on in a new file; the check tells which bodies are lost. */
 		note_fault(opening);
-		err = body_files_resume(store->writer.segments, newest, UINT64_MAX);
+		err = body_files_resume(writer->segments, writer->tip.segment, UINT64_MAX);
 	}
 	return err;
 }
@@ -261,6 +273,28 @@ static enum err check_not_lost(struct store *store)
 		     store->folder);
 }
 
+/* Steps of the schema are made for rows of the version before; these are not there yet. */
+static enum err upgrade(struct store *store)
+{
+	struct replay replay = { .folder = store->body_folder,
+				 .db = store->writer.db,
+				 .look_only = true };
+	unsigned version;
+	enum err err = schema_version(store->writer.db, &version);
+
+	if (!err && version > 0 && version < schema_steps[schema_step_count - 1].version) {
+		err = load_id(store->writer.db, &replay.store);
+		if (!err)
+			err = replay_run(&replay);
+		if (!err && replay.transactions)
+			err = fault(
+				ERR_UNSUPPORTED,
+				"mail taken by the version of glasspost before this one is not in "
+				"the database yet: start that version once and stop it");
+	}
+	return err ? err : schema_upgrade(store->writer.db, schema_steps, schema_step_count);
+}
+
 static enum err open_writer(struct opening *opening)
 {
 	struct store *store = opening->store;
@@ -269,7 +303,8 @@ static enum err open_writer(struct opening *opening)
 	struct db_options db = { .folder = store->folder,
 				 .io = store->io,
 				 .durable = store->config->durable,
-				 .create = options->create };
+				 .create = options->create,
+				 .redo = &writer->redo };
 	struct body_files_options segments = { .folder = store->body_folder,
 					       .io = store->io,
 					       .segment_size = store->config->segment_size,
@@ -280,7 +315,7 @@ static enum err open_writer(struct opening *opening)
 	if (!err)
 		err = check_not_lost(store);
 	if (!err)
-		err = schema_upgrade(writer->db, schema_steps, schema_step_count);
+		err = upgrade(store);
 	if (!err)
 		err = load_id(writer->db, &store->id);
 	segments.store = store->id;
@@ -362,6 +397,8 @@ static struct store *store_of(const struct store_options *options)
 	store->trace = options->trace;
 	store->io = options->io ? options->io : &io_real;
 	store->writer.checkpoint_octets = CHECKPOINT_OCTETS;
+	store->writer.redo = REDO_NONE;
+	store->writer.is_logged = store->config->durable;
 	store->writer.fatal = options->fatal ? options->fatal : end_process;
 	store->writer.fatal_context = options->fatal_context;
 	store->room_at = INT64_MIN;
@@ -385,6 +422,11 @@ enum err store_open(const struct store_options *options, struct store **out) WAI
 	for (size_t i = 0; !err && i < opening.note_count; i++)
 		store_trouble(store, fault(ERR_CORRUPT, "%s", opening.notes[i]),
 			      "run `glasspost store check --deep`");
+	if (!err && opening.transactions)
+		fprintf(stderr,
+			"glasspost: store: %llu transactions that the database had lost were done "
+			"again\n",
+			(unsigned long long)opening.transactions);
 	if (!err) {
 		store->batcher = batcher_new(writer_run_batch, &store->writer, SIM_COMMIT_US);
 		lookups_init(store);
@@ -396,8 +438,6 @@ enum err store_open(const struct store_options *options, struct store **out) WAI
 	}
 	maildrops_init(store);
 	err = queue_init(store);
-	if (!err)
-		err = networks_init(store);
 	if (err) {
 		store_close(&store);
 		return err;
@@ -415,6 +455,7 @@ static enum err close_files(void *arg)
 	bodies_close(&store->bodies);
 	body_files_close(&store->writer.segments);
 	db_close(&store->writer.db);
+	buf_drop(&store->writer.redo.octets);
 	return OK;
 }
 
@@ -430,7 +471,6 @@ void store_close(struct store **store) WAITS
 	sign_in_drop(gone);
 	maildrops_drop(gone);
 	queue_drop(gone);
-	networks_drop(gone);
 	if (gone->lock >= 0)
 		close(gone->lock);
 	config_unref(&gone->config);

@@ -1,38 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/record.h"
-
-#include <endian.h>
+#include "store/little.h"
 
 static const char SEGMENT_MAGIC[8] = "GPSEG\0\0\1";
-static const char RECORD_MAGIC[4] = "GPB\1";
-
-static void put_u64(unsigned char *at, uint64_t value)
-{
-	value = htole64(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static void put_u32(unsigned char *at, uint32_t value)
-{
-	value = htole32(value);
-	memcpy(at, &value, sizeof(value));
-}
-
-static uint64_t get_u64(const unsigned char *at)
-{
-	uint64_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le64toh(value);
-}
-
-static uint32_t get_u32(const unsigned char *at)
-{
-	uint32_t value;
-
-	memcpy(&value, at, sizeof(value));
-	return le32toh(value);
-}
+static const char record_magic[][4] = {
+	[RECORD_BODY] = "GPB\1",
+	[RECORD_REDO] = "GPT\1",
+};
 
 /* magic 8, number 8, store 8, zero 4, checksum of the 28 octets before 4. */
 void segment_head_print(const struct segment_head *head, unsigned char out[SEGMENT_HEADER])
@@ -53,10 +27,10 @@ bool segment_head_parse(const unsigned char at[SEGMENT_HEADER], struct segment_h
 	return true;
 }
 
-/* magic 4, checksum of the body 4, length 8, body id 8, zero 4, checksum of the 28 octets before 4. */
+/* magic 4, checksum of the octets 4, length 8, body id 8, zero 4, checksum of the 28 octets before 4. */
 void record_print(const struct record *record, unsigned char out[RECORD_HEADER])
 {
-	memcpy(out, RECORD_MAGIC, 4);
+	memcpy(out, record_magic[record->kind], 4);
 	put_u32(out + 4, record->checksum);
 	put_u64(out + 8, record->length);
 	put_u64(out + 16, record->body);
@@ -66,8 +40,14 @@ void record_print(const struct record *record, unsigned char out[RECORD_HEADER])
 
 bool record_parse(const unsigned char at[RECORD_HEADER], struct record *out)
 {
-	if (memcmp(at, RECORD_MAGIC, 4) != 0 || get_u32(at + 28) != crc32c(0, at, 28))
+	size_t kind = 0;
+
+	while (memcmp(at, record_magic[kind], 4) != 0)
+		if (++kind == COUNT_OF(record_magic))
+			return false;
+	if (get_u32(at + 28) != crc32c(0, at, 28))
 		return false;
+	out->kind = (enum record_kind)kind;
 	out->checksum = get_u32(at + 4);
 	out->length = get_u64(at + 8);
 	out->body = get_u64(at + 16);
@@ -81,7 +61,7 @@ uint64_t record_span(uint64_t length)
 	return (RECORD_HEADER + length + RECORD_ALIGN - 1) & ~(uint64_t)(RECORD_ALIGN - 1);
 }
 
-static bool body_is_whole(struct segment_walk *walk, const struct record *record)
+static bool is_whole(struct segment_walk *walk, const struct record *record)
 {
 	char piece[4096];
 	uint64_t offset = walk->offset + RECORD_HEADER;
@@ -112,7 +92,7 @@ bool segment_walk_next(struct segment_walk *walk, struct record *out)
 	    !record_parse(head, &record))
 		return false;
 	span = record_span(record.length);
-	if (span > walk->end - walk->offset || !body_is_whole(walk, &record))
+	if (span > walk->end - walk->offset || !is_whole(walk, &record))
 		return false;
 	walk->offset += span;
 	*out = record;

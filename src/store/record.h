@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * record: the bytes of a body file. A segment is a header and then records, each a header, the
- * body's octets and zeros up to the next multiple of 8. All numbers are little-endian.
+ * record: the bytes of a body file. A segment is a header and then records, each a header, octets
+ * and zeros up to the next multiple of 8. The octets are a message's body, or what a transaction
+ * changed in the database (redo.h). All numbers are little-endian.
  *
  * Invariants
- *  (1) A record that parses was written whole as far as its header goes; its body is whole when
- *      crc32c over it gives `checksum`.
+ *  (1) A record that parses was written whole as far as its header goes; its octets are whole when
+ *      crc32c over them gives `checksum`.
  *  (2) Nothing here trusts a length: spans are checked for overflow against the file's end.
  *
  * Pure: no files, no clock. Format: docs/formats/store.md.
@@ -20,10 +21,13 @@ struct segment_head {
 	uint64_t store; /* which store wrote it: files of two stores cannot be mixed up */
 };
 
+enum record_kind { RECORD_BODY, RECORD_REDO };
+
 struct record {
-	uint64_t body; /* id in the database */
+	uint64_t body; /* id in the database; 0 of what is no body */
 	uint64_t length;
-	uint32_t checksum; /* CRC-32C of the body */
+	uint32_t checksum; /* CRC-32C of the octets */
+	enum record_kind kind;
 };
 
 void segment_head_print(const struct segment_head *head, unsigned char out[SEGMENT_HEADER]);

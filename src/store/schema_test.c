@@ -20,7 +20,7 @@ static char folder[64];
 
 static struct db *open_db(void)
 {
-	struct db_options options = { folder, &io_real, false, true, true };
+	struct db_options options = { folder, &io_real, false, true, true, NULL };
 	struct db *db = NULL;
 
 	assert_int_equal(db_open(&options, &db), OK);
@@ -153,7 +153,7 @@ static void remove_database(void)
 /* From this write or flush on the disk takes nothing more, as if the power had gone. */
 static bool upgrade_cut_short(struct fault_plan plan)
 {
-	struct db_options options = { folder, &fault_io, false, true, false };
+	struct db_options options = { folder, &fault_io, false, true, false, NULL };
 	struct db *db = NULL;
 	bool struck;
 
@@ -223,7 +223,7 @@ static void every_statement_of_the_store_can_be_prepared(void **state)
 
 static void a_reader_sees_one_snapshot(void **state)
 {
-	struct db_options options = { folder, &io_real, true, true, false };
+	struct db_options options = { folder, &io_real, true, true, false, NULL };
 	struct db *writer = open_db();
 	struct db *reader = NULL;
 

@@ -35,6 +35,7 @@ struct body_files {
 	uint64_t end;       /* kept and what is pending or written since */
 	uint64_t written;   /* end of what was handed to the kernel */
 	uint64_t allocated; /* size of the file */
+	uint64_t log;       /* where the batch's log record is; 0: it has none */
 
 	struct pending *pending;
 	size_t pending_count, pending_room;
@@ -339,23 +340,23 @@ static enum err roll(struct body_files *segments)
 	return err ? err : begin_segment(segments);
 }
 
-enum err body_files_append(struct body_files *segments, uint64_t body, struct str octets,
-			   struct place *out)
+/* The next record of that length has its segment: a new one where this one is full. */
+static enum err make_room(struct body_files *segments, uint64_t span)
 {
-	uint64_t span = record_span(octets.len);
-	struct record record = { body, octets.len, crc32c(0, octets.at, octets.len) };
-	struct pending *pending;
-	struct segment_change *change;
-
 	if (segments->broken)
 		return fault(ERR_IO, "the body files are not to be trusted after a failed flush");
 	if (!segments->number ||
-	    (segments->end > SEGMENT_HEADER && segments->end + span > segments->segment_size)) {
-		enum err err = roll(segments);
+	    (segments->end > SEGMENT_HEADER && segments->end + span > segments->segment_size))
+		return roll(segments);
+	return OK;
+}
 
-		if (err)
-			return err;
-	}
+static struct segment_change *append(struct body_files *segments, const struct record *record,
+				     struct str octets)
+{
+	struct segment_change *change = change_of(segments);
+	struct pending *pending;
+
 	if (segments->pending_count == segments->pending_room) {
 		segments->pending_room = segments->pending_room ? 2 * segments->pending_room : 64;
 		segments->pending = realloc(segments->pending,
@@ -363,13 +364,44 @@ enum err body_files_append(struct body_files *segments, uint64_t body, struct st
 		must(segments->pending);
 	}
 	pending = &segments->pending[segments->pending_count++];
-	record_print(&record, pending->head);
+	record_print(record, pending->head);
 	pending->octets = octets;
-	*out = (struct place){ segments->number, segments->end };
-	segments->end += span;
-	change = change_of(segments);
+	segments->end += record_span(octets.len);
 	change->end = segments->end;
-	change->added += span;
+	return change;
+}
+
+enum err body_files_append(struct body_files *segments, uint64_t body, struct str octets,
+			   struct place *out)
+{
+	uint64_t span = record_span(octets.len);
+	struct record record = { body, octets.len, crc32c(0, octets.at, octets.len), RECORD_BODY };
+	enum err err = make_room(segments, span);
+
+	if (err)
+		return err;
+	*out = (struct place){ segments->number, segments->end };
+	append(segments, &record, octets)->added += span;
+	return OK;
+}
+
+enum err body_files_begin_log(struct body_files *segments, size_t len)
+{
+	enum err err = make_room(segments, record_span(len));
+
+	if (!err)
+		change_of(segments)->end = segments->end;
+	return err;
+}
+
+enum err body_files_append_log(struct body_files *segments, struct str octets)
+{
+	struct record record = { 0, octets.len, crc32c(0, octets.at, octets.len), RECORD_REDO };
+
+	if (segments->broken)
+		return fault(ERR_IO, "the body files are not to be trusted after a failed flush");
+	segments->log = segments->end;
+	(void)append(segments, &record, octets);
 	return OK;
 }
 
@@ -393,11 +425,30 @@ void body_files_keep(struct body_files *segments)
 		segments->registered = true;
 	segments->kept = segments->end;
 	segments->change_count = 0;
+	segments->log = 0;
 	segments->is_uncertain = false;
+}
+
+/*
+ * A restart would do what was answered with a failure. Its bodies stay: should the database have taken the
+ * transaction after all, nothing is missing.
+ */
+static void void_log(struct body_files *segments)
+{
+	static const char zeros[RECORD_HEADER];
+	struct iovec piece = piece_of(zeros, sizeof(zeros));
+
+	if (segments->io->pwritev(segments->fd, &piece, 1, (off_t)segments->log) != RECORD_HEADER ||
+	    segments->io->fdatasync(segments->fd))
+		(void)flush_failed(segments, "taking back the last commit");
 }
 
 void body_files_forget(struct body_files *segments)
 {
+	/* Written short of its end it is not whole, and no restart takes it for one. */
+	if (segments->log && !segments->broken && segments->written == segments->end)
+		void_log(segments);
+	segments->log = 0;
 	segments->pending_count = 0;
 	segments->change_count = 0;
 	segments->is_uncertain = true;

@@ -3,14 +3,17 @@
 /*
  * segment: the body files DIR/bodies/NNNNNNNN.seg as their one writer sees them.
  *
- * A batch is append..., flush, and then keep (the database has committed) or forget (it has not).
+ * A batch is append..., perhaps its log record, flush, and then keep (the database has committed) or
+ * forget (it has not).
  *
  * Invariants
  *  (1) What was kept is never written again.
  *  (2) After flush gave OK in a durable store, everything appended is on the disk, and so is the
  *      name of its file.
  *  (3) After forget the next append goes where the forgotten one went; a file made meanwhile stays.
- *  (4) A flush that failed is not tried again: *broken is set and every later call fails.
+ *  (4) After forget no restart finds the batch's log record; where that cannot be brought about, the
+ *      files are broken.
+ *  (5) A flush that failed is not tried again: *broken is set and every later call fails.
  *
  * One thread at a time. Octets given to append must live until flush.
  */
@@ -36,7 +39,7 @@ struct place {
 struct segment_change {
 	uint64_t number;
 	uint64_t end;   /* where its records end now */
-	uint64_t added; /* octets of records */
+	uint64_t added; /* octets of bodies' records */
 	bool is_new;
 };
 
@@ -51,6 +54,12 @@ void body_files_close(struct body_files **segments);
 					 uint64_t end);
 [[nodiscard]] enum err body_files_append(struct body_files *segments, uint64_t body,
 					 struct str octets, struct place *out);
+/*
+ * What the batch's transaction changed, behind its bodies: first the segment that will hold it, so that
+ * changes() tells of it, and then the octets.
+ */
+[[nodiscard]] enum err body_files_begin_log(struct body_files *segments, size_t len);
+[[nodiscard]] enum err body_files_append_log(struct body_files *segments, struct str octets);
 [[nodiscard]] enum err body_files_flush(struct body_files *segments);
 const struct segment_change *body_files_changes(const struct body_files *segments, size_t *count);
 void body_files_keep(struct body_files *segments);

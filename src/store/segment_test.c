@@ -113,7 +113,7 @@ static void crc32c_gives_the_published_values(void **state)
 
 static void records_and_heads_come_back(void **state)
 {
-	struct record record = { 0x1122334455667788, 4711, 0xdeadbeef };
+	struct record record = { 0x1122334455667788, 4711, 0xdeadbeef, RECORD_REDO };
 	struct segment_head head = { 12, 13 };
 	unsigned char octets[32];
 	struct record record_again;
@@ -124,6 +124,7 @@ static void records_and_heads_come_back(void **state)
 	assert_true(record_parse(octets, &record_again));
 	assert_memory_equal(&record, &record_again, offsetof(struct record, checksum));
 	assert_int_equal(record.checksum, record_again.checksum);
+	assert_int_equal(record_again.kind, RECORD_REDO);
 	assert_false(segment_head_parse(octets, &head_again));
 	segment_head_print(&head, octets);
 	assert_true(segment_head_parse(octets, &head_again));

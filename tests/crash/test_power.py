@@ -14,6 +14,9 @@ from machine import LoopDisk, run
 from scene import ADDRESSES, cycles, judge, mailboxes, new_server, tally
 
 
+AGAIN = "transactions that the database had lost were done again"
+
+
 def put_log_elsewhere(server, folder):
     server.log_path = folder / "log"
 
@@ -42,6 +45,7 @@ def test_power_cuts_lose_nothing(tmp_path, kind, options):
                     cut_power(server, disk, ledger)
                 server.start()
             judge(server, ledger, at_least=100, what=f"power cut, {kind} {options}".rstrip(), attacks=count)
+            assert AGAIN in server.log(), "the database lost nothing: the log in the body files was not needed"
 
 
 def test_without_durability_a_power_cut_loses_mail(tmp_path):
