@@ -32,6 +32,14 @@ enum log_topic log_topic(const struct trace_event *event)
 		return LOG_SESSION;
 	case TRACE_accept:
 		return LOG_MESSAGE;
+	case TRACE_attempt:
+		return LOG_ATTEMPT;
+	case TRACE_claimed:
+		return event->claimed.unknown ? LOG_QUEUE : LOG_NOTHING;
+	case TRACE_queue_change:
+		return LOG_QUEUE;
+	case TRACE_notice:
+		return LOG_NOTICE;
 	case TRACE_policy:
 		if (str_is(verdict, S("refuse")) || str_is(verdict, S("defer")) ||
 		    str_is(verdict, S("close")))
@@ -48,6 +56,25 @@ enum log_topic log_topic(const struct trace_event *event)
 	default:
 		return LOG_NOTHING;
 	}
+}
+
+struct log_change log_change(const struct trace_event *event)
+{
+	struct log_change change = { event->queue_change.message, event->queue_change.what, S(""),
+				     event->queue_change.recipients };
+
+	if (event->head.kind == TRACE_claimed)
+		return (struct log_change){
+			event->claimed.message, S("unknown"),
+			S("an earlier claim ended, and nobody told how it went"),
+			event->claimed.unknown
+		};
+	if (str_is(change.what, S("given back"))) {
+		change.what = S("unknown");
+		change.detail =
+			S("given back: the relay that had it ended before it told how it went");
+	}
+	return change;
 }
 
 void log_add_quoted(struct buf *out, struct str text)

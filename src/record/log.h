@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * log: events as log lines. One line per ended session, accepted message, refusal, failed sign-in,
- * trouble and event of a role; nothing for all else. Private to record/.
+ * log: events as log lines. One line per ended session, accepted message, attempt to deliver elsewhere, change of
+ * the queue, notification, refusal, failed sign-in, trouble and event of a role; nothing for all else. Private to
+ * record/.
  */
 #include "record/record.h"
 #include "record/sessions.h"
@@ -26,12 +27,22 @@ enum log_topic {
 	LOG_NOTHING,
 	LOG_SESSION,
 	LOG_MESSAGE,
+	LOG_ATTEMPT,
+	LOG_QUEUE,
+	LOG_NOTICE,
 	LOG_REFUSAL,
 	LOG_SIGN_IN,
 	LOG_TROUBLE,
 	LOG_ROLE,
 	LOG_LOST
 };
+/* Of LOG_QUEUE: what was done to a message that waits. */
+struct log_change {
+	struct str message, what, detail;
+	uint64_t recipients;
+};
+/* `what` is "unknown" where nobody knows the outcome of an attempt, so that the message may arrive twice. */
+struct log_change log_change(const struct trace_event *event);
 enum log_topic log_topic(const struct trace_event *event);
 void log_text(struct log_line *line);
 void log_json(struct log_line *line);

@@ -66,6 +66,49 @@ static void message(struct log_line *line)
 	text(line, "subject", accept->subject);
 }
 
+static void attempt(struct log_line *line)
+{
+	const struct trace_attempt *attempt = &line->event->attempt;
+
+	begin(line, "attempt");
+	text(line, "message", attempt->message);
+	text(line, "recipient", attempt->recipient);
+	text(line, "outcome", attempt->outcome);
+	number(line, "code", attempt->code);
+	text(line, "enhanced", attempt->enhanced);
+	text(line, "reply", attempt->reply);
+	text(line, "peer", attempt->peer);
+	number(line, "attempts", attempt->attempts);
+	if (!attempt->next_us)
+		return;
+	put_key(line, "next");
+	buf_add_char(line->out, '"');
+	trace_add_time(line->out, (int64_t)attempt->next_us);
+	buf_add_char(line->out, '"');
+}
+
+static void queue(struct log_line *line)
+{
+	struct log_change change = log_change(line->event);
+
+	begin(line, "queue");
+	text(line, "message", change.message);
+	text(line, "what", change.what);
+	text(line, "detail", change.detail);
+	number(line, "recipients", change.recipients);
+}
+
+static void notice(struct log_line *line)
+{
+	const struct trace_notice *notice = &line->event->notice;
+
+	begin(line, "notice");
+	text(line, "message", notice->message);
+	text(line, "about", notice->about);
+	text(line, "recipient", notice->recipient);
+	text(line, "outcome", notice->outcome);
+}
+
 static void refusal(struct log_line *line)
 {
 	const struct trace_policy *policy = &line->event->policy;
@@ -87,6 +130,15 @@ void log_json(struct log_line *line)
 		break;
 	case LOG_MESSAGE:
 		message(line);
+		break;
+	case LOG_ATTEMPT:
+		attempt(line);
+		break;
+	case LOG_QUEUE:
+		queue(line);
+		break;
+	case LOG_NOTICE:
+		notice(line);
 		break;
 	case LOG_REFUSAL:
 		refusal(line);

@@ -45,9 +45,9 @@ static const char *program(const struct log_line *line)
 }
 
 /* A queue id is letters and digits. */
-static void add_queue_id(struct log_line *line)
+static void add_id(struct log_line *line, struct str message)
 {
-	struct str id = str_first(line->event->accept.message, 20);
+	struct str id = str_first(message, 20);
 
 	for (size_t i = 0; i < id.len; i++)
 		if (ascii_is_alpha((unsigned char)id.at[i]) ||
@@ -56,6 +56,11 @@ static void add_queue_id(struct log_line *line)
 	if (!id.len)
 		buf_add(line->out, S("0"));
 	buf_add(line->out, S(": "));
+}
+
+static void add_queue_id(struct log_line *line)
+{
+	add_id(line, line->event->accept.message);
 }
 
 /* An address between angle brackets, where nothing may look like the end of it. */
@@ -131,6 +136,63 @@ static void message(struct log_line *line)
 	buf_add(line->out, S("removed\n"));
 }
 
+static const char *status_of(struct str outcome)
+{
+	if (str_is(outcome, S("relayed")) || str_is(outcome, S("delivered")))
+		return "sent";
+	return str_is(outcome, S("failed")) || str_is(outcome, S("expired")) ? "bounced"
+									     : "deferred";
+}
+
+static void attempt(struct log_line *line)
+{
+	const struct trace_attempt *attempt = &line->event->attempt;
+
+	/* It changed nothing: another attempt has told already. */
+	if (str_is(attempt->outcome, S("late")))
+		return;
+	begin(line, "postfix/smtp");
+	add_id(line, attempt->message);
+	add_address(line, "to", attempt->recipient);
+	buf_add(line->out, S(", relay="));
+	trace_add_harmless(line->out, attempt->peer.len ? attempt->peer : S("none"), true);
+	buf_add(line->out, S(", dsn="));
+	log_add_word(line->out, attempt->enhanced);
+	buf_print(line->out, ", status=%s (", status_of(attempt->outcome));
+	if (attempt->code)
+		buf_print(line->out, "%u ", (unsigned)attempt->code);
+	trace_add_harmless(line->out, attempt->reply, true);
+	buf_add(line->out, S(")\n"));
+}
+
+static void queue(struct log_line *line)
+{
+	struct log_change change = log_change(line->event);
+
+	begin(line, "postfix/qmgr");
+	add_id(line, change.message);
+	log_add_word(line->out, change.what);
+	buf_print(line->out, " (%u recipients)", (unsigned)change.recipients);
+	if (change.detail.len) {
+		buf_add(line->out, S(": "));
+		log_add_quoted(line->out, change.detail);
+	}
+	buf_add_char(line->out, '\n');
+}
+
+static void notice(struct log_line *line)
+{
+	const struct trace_notice *notice = &line->event->notice;
+
+	begin(line, "postfix/bounce");
+	add_id(line, notice->about);
+	add_address(line, "sender notification to", notice->recipient);
+	buf_add(line->out, S(": "));
+	add_id(line, notice->message);
+	log_add_word(line->out, notice->outcome);
+	buf_add_char(line->out, '\n');
+}
+
 static void refusal(struct log_line *line)
 {
 	const struct trace_policy *policy = &line->event->policy;
@@ -197,6 +259,15 @@ void log_postfix(struct log_line *line)
 		return;
 	case LOG_MESSAGE:
 		message(line);
+		return;
+	case LOG_ATTEMPT:
+		attempt(line);
+		return;
+	case LOG_QUEUE:
+		queue(line);
+		return;
+	case LOG_NOTICE:
+		notice(line);
 		return;
 	case LOG_REFUSAL:
 		refusal(line);

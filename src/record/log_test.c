@@ -52,6 +52,38 @@ static const struct {
 	  "protocol=submission rule=no-relay verdict=refuse source=\"glasspost.conf:9\" "
 	  "detail=\"x@y is not ours\"\n" },
 	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_attempt },
+	    .attempt = { S("0ABC"), S("d@e"), S("deferred"), 451, S("4.7.1"), S("later\nplease"),
+			 S("mx.e [192.0.2.9]"), 2, noon } },
+	  &outgoing,
+	  "2026-01-01T12:00:03.000000Z attempt session=0000000000001 message=0ABC outcome=deferred "
+	  "attempts=2 code=451 enhanced=4.7.1 next=2026-01-01T12:00:03.000000Z recipient=\"d@e\" "
+	  "peer=\"mx.e [192.0.2.9]\" reply=\"later\\nplease\"\n" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .kind = TRACE_queue_change },
+	    .queue_change = { S("0ABC"), S("given back"), 1 } },
+	  NULL,
+	  "2026-01-01T12:00:03.000000Z queue message=0ABC what=unknown recipients=1 detail=\"given "
+	  "back: the relay that had it ended before it told how it went\"\n" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .kind = TRACE_claimed },
+	    .claimed = { S("0ABC"), S("e"), 2, 1, 0 } },
+	  NULL,
+	  "" },
+	{ RECORD_LOG_JSON,
+	  { .head = { .wall_us = noon, .role = 5, .kind = TRACE_claimed },
+	    .claimed = { S("0ABC"), S("e"), 2, 1, 2 } },
+	  NULL,
+	  "{\"time\":\"2026-01-01T12:00:03.000000Z\",\"log\":\"queue\",\"role\":\"role-5\","
+	  "\"role_index\":0,\"message\":\"0ABC\",\"what\":\"unknown\",\"detail\":\"an earlier "
+	  "claim ended, and nobody told how it went\",\"recipients\":2}\n" },
+	{ RECORD_LOG_TEXT,
+	  { .head = { .wall_us = noon, .kind = TRACE_notice },
+	    .notice = { S("0DSN"), S("0ABC"), S("a@b"), S("delivered") } },
+	  NULL,
+	  "2026-01-01T12:00:03.000000Z notice message=0DSN about=0ABC outcome=delivered "
+	  "recipient=\"a@b\"\n" },
+	{ RECORD_LOG_TEXT,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_policy },
 	    .policy = { S("no-relay"), S("accept"), S("fine"), S("x") } },
 	  &session,

@@ -86,6 +86,48 @@ static void text_message(struct log_line *line)
 	quoted(line, "subject", accept->subject);
 }
 
+static void text_attempt(struct log_line *line)
+{
+	const struct trace_attempt *attempt = &line->event->attempt;
+
+	buf_print(line->out, "attempt session=%s", line->id);
+	word(line, "message", attempt->message);
+	word(line, "outcome", attempt->outcome);
+	number(line, "attempts", attempt->attempts);
+	number(line, "code", attempt->code);
+	word(line, "enhanced", attempt->enhanced);
+	if (attempt->next_us) {
+		put_key(line, "next");
+		trace_add_time(line->out, (int64_t)attempt->next_us);
+	}
+	quoted(line, "recipient", attempt->recipient);
+	quoted(line, "peer", attempt->peer);
+	quoted(line, "reply", attempt->reply);
+}
+
+static void text_queue(struct log_line *line)
+{
+	struct log_change change = log_change(line->event);
+
+	buf_add(line->out, S("queue"));
+	word(line, "message", change.message);
+	word(line, "what", change.what);
+	number(line, "recipients", change.recipients);
+	if (change.detail.len)
+		quoted(line, "detail", change.detail);
+}
+
+static void text_notice(struct log_line *line)
+{
+	const struct trace_notice *notice = &line->event->notice;
+
+	buf_add(line->out, S("notice"));
+	word(line, "message", notice->message);
+	word(line, "about", notice->about);
+	word(line, "outcome", notice->outcome);
+	quoted(line, "recipient", notice->recipient);
+}
+
 static void text_refusal(struct log_line *line)
 {
 	const struct trace_policy *policy = &line->event->policy;
@@ -118,6 +160,15 @@ void log_text(struct log_line *line)
 		break;
 	case LOG_MESSAGE:
 		text_message(line);
+		break;
+	case LOG_ATTEMPT:
+		text_attempt(line);
+		break;
+	case LOG_QUEUE:
+		text_queue(line);
+		break;
+	case LOG_NOTICE:
+		text_notice(line);
 		break;
 	case LOG_REFUSAL:
 		text_refusal(line);
@@ -211,6 +262,41 @@ static void dev_session(struct log_line *line)
 	buf_print(line->out, ", session %s\n", line->id);
 }
 
+static void dev_attempt(struct log_line *line)
+{
+	const struct trace_attempt *attempt = &line->event->attempt;
+
+	dev_begin(line, "->");
+	plain(line, "", attempt->recipient, ": ");
+	plain(line, "", attempt->outcome, "");
+	if (attempt->peer.len)
+		plain(line, " by ", attempt->peer, "");
+	if (attempt->code)
+		buf_print(line->out, ": %u", (unsigned)attempt->code);
+	plain(line, " ", attempt->reply, "");
+	buf_print(line->out, " session %s\n", line->id);
+}
+
+static void dev_queue(struct log_line *line)
+{
+	struct log_change change = log_change(line->event);
+
+	dev_begin(line, "--");
+	plain(line, "queue: ", change.message, " ");
+	plain(line, "", change.what, change.detail.len ? ", " : "");
+	plain(line, "", change.detail, "\n");
+}
+
+static void dev_notice(struct log_line *line)
+{
+	const struct trace_notice *notice = &line->event->notice;
+
+	dev_begin(line, "<-");
+	plain(line, "notice to ", notice->recipient, " about ");
+	plain(line, "", notice->about, ": ");
+	plain(line, "", notice->outcome, "\n");
+}
+
 void log_dev(struct log_line *line)
 {
 	const struct trace_event *event = line->event;
@@ -221,6 +307,15 @@ void log_dev(struct log_line *line)
 		return;
 	case LOG_MESSAGE:
 		dev_message(line);
+		return;
+	case LOG_ATTEMPT:
+		dev_attempt(line);
+		return;
+	case LOG_QUEUE:
+		dev_queue(line);
+		return;
+	case LOG_NOTICE:
+		dev_notice(line);
 		return;
 	case LOG_REFUSAL:
 		dev_begin(line, "!!");
