@@ -91,6 +91,7 @@ def message(ident, rng, size=None):
 
 class Session:
     """One SMTP connection that sends messages and writes them into the ledger."""
+    sender = b"sender@client.example"
 
     def __init__(self, ledger, port, timeout=15):
         self.ledger = ledger
@@ -109,7 +110,7 @@ class Session:
     def send(self, recipient, rng, size=None):
         ident = str(uuid.UUID(int=rng.getrandbits(128)))
         octets = message(ident, rng, size)
-        self.ask(b"MAIL FROM:<sender@client.example>\r\n", b"250")
+        self.ask(b"MAIL FROM:<" + self.sender + b">\r\n", b"250")
         self.ask(f"RCPT TO:<{recipient}>\r\n".encode(), b"250")
         self.ask(b"DATA\r\n", b"354")
         self.ledger.note_sent(ident, octets, recipient)
@@ -136,15 +137,15 @@ class Session:
 class Client(threading.Thread):
     """Sends message after message to some of the recipients until told to stop; reconnects for ever."""
 
-    def __init__(self, ledger, port, recipients, seed, stop):
+    def __init__(self, ledger, port, recipients, seed, stop, session=Session):
         super().__init__(daemon=True)
-        self.ledger, self.port, self.recipients, self.stop = ledger, port, recipients, stop
+        self.ledger, self.port, self.recipients, self.stop, self.session = ledger, port, recipients, stop, session
         self.rng = random.Random(seed)
 
     def run(self):
         while not self.stop.is_set():
             try:
-                with Session(self.ledger, self.port) as session:
+                with self.session(self.ledger, self.port) as session:
                     for _ in range(self.rng.randrange(1, 50)):
                         if self.stop.is_set():
                             return
@@ -156,9 +157,9 @@ class Client(threading.Thread):
 class Load:
     """Several clients at once: `with Load(ledger, port, recipients) as load:`"""
 
-    def __init__(self, ledger, port, recipients, clients=6, seed=0):
+    def __init__(self, ledger, port, recipients, clients=6, seed=0, session=Session):
         self.stop = threading.Event()
-        self.clients = [Client(ledger, port, recipients, seed * 1000 + i, self.stop) for i in range(clients)]
+        self.clients = [Client(ledger, port, recipients, seed * 1000 + i, self.stop, session) for i in range(clients)]
 
     def __enter__(self):
         for client in self.clients:
