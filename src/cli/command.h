@@ -32,7 +32,7 @@ struct command {
 extern const struct command cli_commands[];
 extern const size_t cli_command_count;
 
-enum { WORDS_MAX = 600 };
+enum { WORDS_MAX = 600, VALUES_MAX = 100 };
 
 struct invocation {
 	const struct command *command;
@@ -40,6 +40,9 @@ struct invocation {
 	const char *options[CLI_OPTIONS]; /* NULL: not given; a flag: "" */
 	const char *words[WORDS_MAX + 1]; /* arguments behind the command's words; NULL-ended */
 	size_t word_count;
+	/* Each value of the option that may be given several times. */
+	const char *values[VALUES_MAX];
+	size_t value_count;
 };
 
 #define COMMAND(words, id, arguments, options, summary, help)                                      \

@@ -81,6 +81,22 @@ static int usage_error(const char *what, const char *about, const char *advice)
 	return EX_USAGE;
 }
 
+static bool may_repeat(int option)
+{
+	return str_ends_nocase(str_of(cli_options[option].value), S("..."));
+}
+
+static int keep_value(int option, const char *value, struct invocation *out)
+{
+	out->options[option] = value;
+	if (!may_repeat(option))
+		return EX_OK;
+	if (out->value_count == VALUES_MAX)
+		return usage_error("given too many times: --", cli_options[option].name, "");
+	out->values[out->value_count++] = value;
+	return EX_OK;
+}
+
 /* "--name=value", "--name value" or "--flag"; *next is the index of the word behind it. */
 static int take_option(char **argv, int *at, int argc, struct invocation *out)
 {
@@ -90,7 +106,7 @@ static int take_option(char **argv, int *at, int argc, struct invocation *out)
 
 	if (option < 0)
 		return usage_error("there is no option ", argv[*at], "; see glasspost help");
-	if (out->options[option])
+	if (out->options[option] && !may_repeat(option))
 		return usage_error("given twice: ", argv[*at], "");
 	if (cli_options[option].value[0] == '\0') {
 		if (equal != STR_NONE)
@@ -98,14 +114,11 @@ static int take_option(char **argv, int *at, int argc, struct invocation *out)
 		out->options[option] = "";
 		return EX_OK;
 	}
-	if (equal != STR_NONE) {
-		out->options[option] = argv[*at] + 2 + equal + 1;
-		return EX_OK;
-	}
+	if (equal != STR_NONE)
+		return keep_value(option, argv[*at] + 2 + equal + 1, out);
 	if (*at + 1 >= argc)
 		return usage_error("needs a value: ", argv[*at], "");
-	out->options[option] = argv[++*at];
-	return EX_OK;
+	return keep_value(option, argv[++*at], out);
 }
 
 static int split(int argc, char **argv, struct invocation *out)

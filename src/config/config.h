@@ -67,7 +67,7 @@ struct config {
 		*resolvers; /* of `resolver`; where that is empty, those given by "resolv_conf" */
 	size_t resolver_count;
 	unsigned line_of
-		[64]; /* where each option was set, in the order of options.def; 0: default */
+		[128]; /* where each option was set, in the order of options.def; 0: default */
 };
 
 /*

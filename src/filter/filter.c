@@ -19,9 +19,22 @@ static void look_at(struct inspection *inspection) WAITS
 }
 
 /* rfc5321 6.3: counting the trace lines is the one sure way to see a loop. */
-static void decide(const struct role *role, struct arena *arena, const struct summary *summary,
-		   struct answer_inspect *answer)
+static void decide(const struct role *role, struct arena *arena,
+		   const struct inspection *inspection, struct answer_inspect *answer)
 {
+	const struct summary *summary = &inspection->summary;
+	struct str header = str_first(inspection->message, header_end(inspection->message));
+
+	/* Forwarded in a circle: then it need not go round a hundred times. */
+	if (received_count_by(header, role->config->hostname) > LIMIT_received_own) {
+		answer->verdict = INSPECT_REFUSE;
+		answer->code = 554;
+		answer->enhanced = S("5.4.6");
+		answer->text =
+			str_print(arena, "This message has been here %d times, it is in a loop",
+				  LIMIT_received_own);
+		return;
+	}
 	if (summary->received_count <= role->config->received_max) {
 		answer->verdict = INSPECT_ACCEPT;
 		return;
@@ -77,7 +90,7 @@ static enum err serve_inspect(struct link_call *call, const struct ask_inspect *
 	if (err)
 		return err;
 	look_at(&inspection);
-	decide(role, call->arena, &inspection.summary, answer);
+	decide(role, call->arena, &inspection, answer);
 	tell(&inspection, call->arena, answer);
 	trace(role, ask, &inspection, answer, start_us);
 	inspection_done(&inspection);

@@ -150,6 +150,38 @@ static struct str with_received(struct buf *out, int count)
 	return buf_str(out);
 }
 
+static struct str with_hops_of_ours(struct buf *out, int count)
+{
+	buf_reset(out);
+	for (int i = 0; i < count; i++)
+		buf_add_c(out, "Received: from a by mx.example.org with ESMTP id 1; Sat, 21 Nov 2026 "
+			       "22:10:00 +0000\r\n"
+			       "Received: from b by c; Sat, 21 Nov 2026 22:10:00 +0000\r\n");
+	buf_add_c(out, "From: a@b\r\n\r\nx\r\n");
+	return buf_str(out);
+}
+
+static void refuse_circles(struct stage *stage) WAITS
+{
+	OWNED(arena) struct arena arena = { 0 };
+	OWNED(buf) struct buf text = BUF(1 << 20);
+	struct answer_inspect answer;
+
+	assert_int_equal(inspect(stage, &arena, with_hops_of_ours(&text, 10), &answer), OK);
+	assert_int_equal(answer.verdict, INSPECT_ACCEPT);
+	assert_int_equal(inspect(stage, &arena, with_hops_of_ours(&text, 11), &answer), OK);
+	assert_int_equal(answer.verdict, INSPECT_REFUSE);
+	assert_int_equal(answer.code, 554);
+	assert_str(answer.enhanced, "5.4.6");
+	assert_str(answer.text, "This message has been here 10 times, it is in a loop");
+}
+
+static void a_message_that_comes_back_again_and_again_is_refused(void **state)
+{
+	(void)state;
+	play(refuse_circles);
+}
+
 static void refuse_loops(struct stage *stage) WAITS
 {
 	OWNED(arena) struct arena arena = { 0 };
@@ -259,6 +291,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_told_of),
 		cmocka_unit_test(a_message_that_passed_too_many_hosts_is_refused),
+		cmocka_unit_test(a_message_that_comes_back_again_and_again_is_refused),
 		cmocka_unit_test(small_and_large_messages_are_read_alike),
 		cmocka_unit_test(hostile_messages_get_an_answer_within_the_bounds),
 		cmocka_unit_test(a_body_that_is_not_sealed_is_never_read),

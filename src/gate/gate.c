@@ -32,8 +32,9 @@ static enum err gate_begin(struct role *role) WAITS
 	gate->caps = caps_new(&limits);
 	list_init(&gate->ports);
 	list_init(&gate->visits);
+	waitq_init(&gate->networks_known);
 	role->state = gate;
-	return OK;
+	return fiber_spawn(&role->fibers, "networks", gate_networks_fiber, gate, NULL);
 }
 
 static enum err gate_listen(struct role *role, struct str name, struct listener *listener) WAITS
@@ -62,6 +63,12 @@ static enum err gate_certificate(struct role *role) WAITS
 	return OK;
 }
 
+void gate_hang_up(struct gate *gate)
+{
+	if (gate->is_closing && list_is_empty(&gate->visits) && gate->role->store)
+		link_detach(gate->role->store, 0);
+}
+
 static void gate_stop(struct role *role, moment deadline) WAITS
 {
 	struct gate *gate = gate_of(role);
@@ -75,6 +82,7 @@ static void gate_stop(struct role *role, moment deadline) WAITS
 		if (fiber_sleep(sooner(deadline, in_ms(STOP_LOOK_MS))) != OK)
 			return;
 	}
+	gate_hang_up(gate);
 }
 
 static void gate_end(struct role *role) WAITS
@@ -83,6 +91,7 @@ static void gate_end(struct role *role) WAITS
 
 	must(list_is_empty(&gate->visits) && list_is_empty(&gate->ports));
 	caps_drop(&gate->caps);
+	gate_networks_drop(gate);
 	free(gate);
 	role->state = NULL;
 }

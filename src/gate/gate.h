@@ -9,7 +9,9 @@
  *  (1) A connection that a cap or a network list refuses costs no fiber, no TLS and no call.
  *  (2) A reload or a new certificate changes sessions that begin after it; the others keep what they
  *      began with, counted.
- *  (3) At stop no more connections are taken; sessions that wait for a command are told so at once,
+ *  (3) No connection is accepted before the store has told the list of networks; after that the gate is told
+ *      when it changes, and while the store is away what was last known holds.
+ *  (4) At stop no more connections are taken; sessions that wait for a command are told so at once,
  *      the others when they have finished what they do, or at the deadline.
  */
 #include "role/role.h"

@@ -69,9 +69,23 @@ static enum err on_inspect(struct link_call *call, const struct ask_inspect *ask
 	return OK;
 }
 
-static const struct link_handlers store = { .recipient = on_recipient,
-					    .room = on_room,
-					    .deliver = on_deliver };
+static const char listed[] = "allow 203.0.113.7/32\ndeny 203.0.113.0/24\nrelay 192.0.2.0/24\n"
+			     "deny 192.0.2.1/32\nallow 10.0.0.0/8\n";
+
+static enum err on_networks(struct link_call *call, const struct ask_networks *ask,
+			    struct answer_networks *answer) WAITS
+{
+	(void)call;
+	if (ask->known) /* it never changes */
+		return fiber_sleep(in_ms((int64_t)ask->wait_ms)) ? ERR_STOPPED : OK;
+	answer->version = 1;
+	answer->list = body_of(str_of(listed));
+	return OK;
+}
+
+static const struct link_handlers store = {
+	.networks = on_networks, .recipient = on_recipient, .room = on_room, .deliver = on_deliver
+};
 static const struct link_handlers filter = { .inspect = on_inspect };
 
 static void wire(struct scene *scene, enum role_kind other, const struct link_handlers *handlers)
@@ -304,6 +318,28 @@ static void behind_a_proxy(struct scene *scene) WAITS
 	conn_drop(&none);
 }
 
+/* The store's list comes after the configuration's, and the first that matches decides. */
+static void not_welcome_by_the_list(struct scene *scene) WAITS
+{
+	static const struct {
+		const char *from, *hears;
+	} rows[] = {
+		{ "203.0.113.7", "220 " },  { "203.0.113.8", "554 5.7.1 " },
+		{ "203.0.113.99", "220 " }, { "192.0.2.1", "220 " },
+		{ "198.51.100.1", "220 " }, { "10.0.0.1", "554 5.7.1 " },
+	};
+	char line[100];
+
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct conn *conn = dial(scene);
+
+		snprintf(line, sizeof(line), "PROXY TCP4 %s 127.0.0.1 40000 25\r\n", rows[i].from);
+		says(conn, line);
+		must(hears(conn, rows[i].hears));
+		conn_drop(&conn);
+	}
+}
+
 static void tls_from_the_first_octet(struct scene *scene) WAITS
 {
 	struct tls_context *tls;
@@ -460,6 +496,9 @@ static void banned(struct scene *scene) WAITS
 	X(not_welcome, "networks_deny = \"!127.0.0.9, 127.0.0.0/8, 198.18.0.0/15\"\n", NULL)       \
 	X(behind_a_proxy, NULL,                                                                    \
 	  "proxies = \"127.0.0.0/8, 198.18.0.0/15\"\nnetworks_deny = \"203.0.113.7\"\n")           \
+	X(not_welcome_by_the_list, NULL,                                                           \
+	  "proxies = \"127.0.0.0/8, 198.18.0.0/15\"\nnetworks_deny = \"!203.0.113.99, "            \
+	  "10.0.0.1\"\n")                                                                          \
 	X(tls_from_the_first_octet, NULL, "tls = implicit\n")                                      \
 	X(reloading, NULL, NULL)                                                                   \
 	X(reloading_without_the_listener, NULL, NULL)                                              \

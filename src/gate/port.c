@@ -61,6 +61,8 @@ static enum err generation_new(struct gate *gate, const char *name, struct gener
 		.trace = gate->role->trace,
 		.caps = gate->caps,
 		.is_stressed = &gate->is_stressed,
+		.may_relay = gate_may_relay,
+		.gate = gate,
 	};
 	generation->pop3 = (struct pop3_service){
 		.config = generation->config,
@@ -127,9 +129,10 @@ static void accept_fiber(void *arg) WAITS
 {
 	struct port *port = arg;
 	struct stream *stream;
-	enum err err = OK;
+	enum err err;
 
 	fiber_describe("%s", port->name);
+	err = gate_networks_wait(port->gate);
 	while (err != ERR_STOPPED && err != ERR_CLOSED) {
 		err = listener_accept(port->listener, NEVER, &stream);
 		if (!err)

@@ -5,6 +5,15 @@
 #include "pop3/server.h"
 #include "smtp/server.h"
 
+enum gate_verdict { GATE_RELAY, GATE_ALLOW, GATE_DENY };
+
+struct gate_network {
+	enum gate_verdict verdict;
+	struct network network;
+};
+
+struct gate_networks; /* networks.c */
+
 struct gate {
 	struct role *role;
 	struct caps *caps;
@@ -13,6 +22,8 @@ struct gate {
 	uint64_t open; /* connections, those that are being refused apart */
 	bool is_stressed;
 	bool is_closing;
+	struct gate_networks *networks; /* NULL: not known yet */
+	struct waitq networks_known;
 };
 
 /* What the sessions of one listener share while neither the configuration nor the certificate changes. */
@@ -63,3 +74,15 @@ void visit_begin(struct port *port, struct stream *stream);
 /* Tell the sessions that wait for a command to go. */
 void visits_stop_idle(struct gate *gate);
 void gate_count_changed(struct gate *gate);
+/* We close and nobody speaks any more: the call that waits for a change is given up. */
+void gate_hang_up(struct gate *gate);
+
+/* ---- networks.c ---- */
+
+void gate_networks_fiber(void *gate) WAITS;
+/* Until the list is known, or ERR_STOPPED. */
+[[nodiscard]] enum err gate_networks_wait(struct gate *gate) WAITS;
+/* The one that decides about this address, or NULL. Valid until a wait. */
+const struct gate_network *gate_network_of(const struct gate *gate, const struct addr *peer);
+bool gate_may_relay(void *gate, const struct addr *peer);
+void gate_networks_drop(struct gate *gate);

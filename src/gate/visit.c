@@ -13,7 +13,8 @@ struct refusal {
 	enum smtp_reply_name smtp;
 	const char *pop3;
 	const char *detail;
-	unsigned line; /* of the configuration; 0: ask config_origin */
+	unsigned line;                /* of the configuration; 0: ask config_origin */
+	const struct network *listed; /* by `glasspost network` */
 };
 
 void gate_count_changed(struct gate *gate)
@@ -50,6 +51,26 @@ static void refusal_print(const struct generation *generation, const struct refu
 	smtp_reply_print(out, &reply, true);
 }
 
+static struct str refusal_source(const struct generation *generation, const struct refusal *refusal,
+				 struct arena *arena)
+{
+	if (refusal->listed)
+		return S("glasspost network list");
+	return refusal->line ? str_print(arena, "%.*s:%u", STR_ARGS(generation->config->file),
+					 refusal->line)
+			     : config_origin(generation->config, arena, refusal->rule);
+}
+
+static struct str refusal_detail(const struct refusal *refusal, struct arena *arena)
+{
+	char ip[ADDR_TEXT];
+
+	if (!refusal->listed)
+		return str_of(refusal->detail);
+	addr_print_ip(&refusal->listed->address, ip);
+	return str_print(arena, "network %s/%u is denied", ip, refusal->listed->prefix);
+}
+
 static void refusal_trace(struct gate *gate, const struct generation *generation,
 			  const struct refusal *refusal, const struct addr *peer,
 			  struct arena *arena)
@@ -63,13 +84,11 @@ static void refusal_trace(struct gate *gate, const struct generation *generation
 	if (!trace)
 		return;
 	addr_print(peer, text);
-	source = refusal->line ? str_print(arena, "%.*s:%u", STR_ARGS(generation->config->file),
-					   refusal->line)
-			       : config_origin(generation->config, arena, refusal->rule);
+	source = refusal_source(generation, refusal, arena);
 	TRACE(trace, session, 0, connect, .protocol = protocol,
 	      .listener = generation->listener->name, .peer = str_of(text));
 	TRACE(trace, session, 0, policy, .rule = str_of(refusal->rule), .verdict = S("refuse"),
-	      .detail = str_of(refusal->detail), .source = source);
+	      .detail = refusal_detail(refusal, arena), .source = source);
 	TRACE(trace, session, 0, close, .reason = S("refused"), .peer = str_of(text),
 	      .protocol = protocol);
 }
@@ -101,25 +120,39 @@ static void refuse(struct gate *gate, const struct generation *generation,
 
 /* ---- who may come in ---- */
 
-static struct refusal network_refusal(const struct generation *generation, const struct addr *peer)
+/* The configuration's list, and where nothing in it matches the operator's other one. */
+static struct refusal network_refusal(const struct gate *gate, const struct generation *generation,
+				      const struct addr *peer)
 {
 	const struct config_network *match =
 		config_network_match(&generation->listener->deny, peer);
+	const struct gate_network *listed = match ? NULL : gate_network_of(gate, peer);
+	struct refusal refusal = { "networks_deny",
+				   SMTP_REPLY_denied,
+				   "[SYS/PERM] no service for your address",
+				   "a denied network",
+				   match ? match->line : 0,
+				   NULL };
 
-	if (!match || match->allow)
+	if (match && !match->allow)
+		return refusal;
+	if (!listed || listed->verdict != GATE_DENY)
 		return (struct refusal){ 0 };
-	return (struct refusal){ "networks_deny", SMTP_REPLY_denied,
-				 "[SYS/PERM] no service for your address", "a denied network",
-				 match->line };
+	refusal.rule = "network";
+	refusal.listed = &listed->network;
+	return refusal;
 }
 
 static struct refusal full_refusal(const struct gate *gate)
 {
 	if (gate->open < gate->role->config->connections_max)
 		return (struct refusal){ 0 };
-	return (struct refusal){ "connections_max", SMTP_REPLY_too_busy,
+	return (struct refusal){ "connections_max",
+				 SMTP_REPLY_too_busy,
 				 "[SYS/TEMP] too many connections; try again later",
-				 "too many connections in all", 0 };
+				 "too many connections in all",
+				 0,
+				 NULL };
 }
 
 static struct refusal caps_refusal(struct gate *gate, const struct addr *peer)
@@ -128,9 +161,12 @@ static struct refusal caps_refusal(struct gate *gate, const struct addr *peer)
 
 	if (!cap)
 		return (struct refusal){ 0 };
-	return (struct refusal){ cap, SMTP_REPLY_too_many_connections,
+	return (struct refusal){ cap,
+				 SMTP_REPLY_too_many_connections,
 				 "[SYS/TEMP] too many connections from your address",
-				 "too many connections from there", 0 };
+				 "too many connections from there",
+				 0,
+				 NULL };
 }
 
 /* Who goes on guessing passwords from connection to connection. Blame fades by itself. */
@@ -142,15 +178,18 @@ static struct refusal ban_refusal(struct gate *gate, const struct generation *ge
 	if (!ban || generation->listener->auth_mode == AUTH_MODE_NONE ||
 	    caps_blamed(gate->caps, peer) < ban)
 		return (struct refusal){ 0 };
-	return (struct refusal){ "login_failures_ban", SMTP_REPLY_banned,
+	return (struct refusal){ "login_failures_ban",
+				 SMTP_REPLY_banned,
 				 "[SYS/TEMP] too many failed logins from your address",
-				 "too many failed logins from there", 0 };
+				 "too many failed logins from there",
+				 0,
+				 NULL };
 }
 
 static struct refusal client_refusal(struct gate *gate, const struct generation *generation,
 				     const struct addr *peer)
 {
-	struct refusal refusal = network_refusal(generation, peer);
+	struct refusal refusal = network_refusal(gate, generation, peer);
 
 	if (!refusal.rule)
 		refusal = ban_refusal(gate, generation, peer);
@@ -179,6 +218,7 @@ static void visit_drop(struct visit *visit)
 	list_remove(&visit->link);
 	generation_unref(&visit->generation);
 	free(visit);
+	gate_hang_up(gate);
 }
 
 static void trace_failed(struct visit *visit, const char *reason, struct str detail)

@@ -9,7 +9,9 @@ enum recipient_verdict {
 	RECIPIENT_FULL,     /* over quota: 452 4.2.2 */
 	RECIPIENT_DISABLED, /* 550 5.2.1 */
 	RECIPIENT_LOOP,     /* aliases lead in a circle: 451 4.4.6, the operator's mistake */
-	RECIPIENT_REMOTE    /* another domain, and who asks may send there: 250 */
+	RECIPIENT_REMOTE,   /* another domain, and who asks may send there: 250 */
+	RECIPIENT_SENDER,   /* ... and may do so, but not for this sender: 550 5.7.1 */
+	RECIPIENT_RATE      /* ... and has sent too much of late: 450 4.7.1 */
 };
 
 enum delivery_outcome {
@@ -17,7 +19,8 @@ enum delivery_outcome {
 	DELIVERY_UNKNOWN, /* the account went away between RCPT and DATA */
 	DELIVERY_FULL,    /* over quota */
 	DELIVERY_NOT_OURS,
-	DELIVERY_LOOP
+	DELIVERY_LOOP,
+	DELIVERY_RATE /* more for other servers than may be sent now; nothing of the message is kept */
 };
 
 enum sasl_state {

@@ -50,7 +50,7 @@ static bool take_dot_string(struct scan *scan, struct str *out)
 static bool take_quoted_local(struct arena *arena, struct scan *scan, struct str *out)
 {
 	struct scan at = *scan;
-	char text[LIMIT_local_part];
+	char text[LIMIT_srs_local_part];
 	size_t len = 0;
 
 	if (!take_char(&at, '"'))
@@ -82,7 +82,7 @@ static bool take_local_part(struct arena *arena, struct scan *scan, bool allow_u
 			   : !take_dot_string(&at, &out->local))
 		return false;
 	written = between(scan->at, at.at);
-	if (written.len > LIMIT_local_part)
+	if (written.len > (srs_is(out->local) ? LIMIT_srs_local_part : LIMIT_local_part))
 		return false;
 	if (!str_is_ascii(written) && (!allow_utf8 || !is_clean_utf8(written)))
 		return false;

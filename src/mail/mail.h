@@ -19,6 +19,7 @@
 #include "mail/field.h"
 #include "mail/mailbox_list.h"
 #include "mail/parameter.h"
+#include "mail/srs.h"
 #include "mail/transfer.h"
 #include "mail/word.h"
 

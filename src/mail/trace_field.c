@@ -202,3 +202,40 @@ size_t received_count(struct str header)
 {
 	return field_count(header, S("Received"));
 }
+
+static bool is_blank(unsigned char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static bool is_no_blank(unsigned char c)
+{
+	return !is_blank(c);
+}
+
+/* rfc5321 4.4 By-domain: the word behind "by", outside of comments. */
+static bool is_by(struct str value, struct str host)
+{
+	struct scan scan = scan_of(value);
+	bool is_next = false;
+
+	for (skip_cfws(&scan); !scan_at_end(&scan); skip_cfws(&scan)) {
+		struct str word = take_while(&scan, is_no_blank);
+
+		if (is_next)
+			return str_is_nocase(word, host);
+		is_next = str_is_nocase(word, S("by"));
+	}
+	return false;
+}
+
+size_t received_count_by(struct str header, struct str host)
+{
+	struct scan scan = scan_of(header);
+	struct field field;
+	size_t count = 0;
+
+	for (size_t i = 0; i < LIMIT_header_fields && take_field(&scan, &field); i++)
+		count += str_is_nocase(field.name, S("Received")) && is_by(field.value, host);
+	return count;
+}

@@ -25,3 +25,5 @@ enum err received_print(struct buf *out, const struct received *received);
 enum err return_path_print(struct buf *out, struct str reverse_path);
 /* Received fields of a header; stops counting at LIMIT_header_fields fields. */
 size_t received_count(struct str header);
+/* Those of them that say "by HOST"; blind to comments that say it. */
+size_t received_count_by(struct str header, struct str host);

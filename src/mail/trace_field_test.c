@@ -251,6 +251,31 @@ static void received_fields_are_counted(void **state)
 			 2);
 }
 
+static void lines_of_one_host_are_counted_apart(void **state)
+{
+	static const struct {
+		const char *header;
+		size_t count;
+	} rows[] = {
+		{ "Received: from a by mail.example.org with SMTP; x\r\n", 1 },
+		{ "Received: from a\r\n\tby MAIL.example.org;\r\n x\r\n", 0 },
+		{ "Received: from a ([192.0.2.1])\r\n\tby Mail.Example.Org\r\n\twith SMTP; x\r\n",
+		  1 },
+		{ "Received: from a (by mail.example.org ) by b; x\r\n", 0 },
+		{ "Received: from by by mail.example.org ; x\r\n", 0 },
+		{ "X-Received: by mail.example.org ; x\r\n", 0 },
+		{ "Received: by mail.example.org id 1; x\r\nreceived: by mail.example.org\r\n", 2 },
+		{ "Received: by mail.example.org.evil.example id 1; x\r\n", 0 },
+		{ "Received: by\r\n", 0 },
+		{ "\r\nReceived: by mail.example.org id 1; x\r\n", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++)
+		assert_int_equal(received_count_by(str_of(rows[i].header), S("mail.example.org")),
+				 rows[i].count);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +288,7 @@ int main(void)
 		cmocka_unit_test(a_full_buffer_is_told),
 		cmocka_unit_test(return_paths_are_one_line),
 		cmocka_unit_test(received_fields_are_counted),
+		cmocka_unit_test(lines_of_one_host_are_counted_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

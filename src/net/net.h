@@ -145,3 +145,17 @@ void caps_let_go(struct caps *caps, const struct addr *peer, uint64_t octets);
 /* Misbehaviour remembered for an hour, halving every ten minutes: failed logins, unknown recipients. */
 void caps_blame(struct caps *caps, const struct addr *peer, unsigned points);
 unsigned caps_blamed(struct caps *caps, const struct addr *peer);
+
+/* ---- lists of networks ---- */
+
+/*
+ * Networks in an order, the first that holds an address decides. A look-up costs one binary search for each
+ * length of prefix that occurs, however many networks there are. Never changed once made; counted.
+ */
+struct netlist;
+struct netlist *netlist_new(const struct network *at, size_t count);
+struct netlist *netlist_ref(struct netlist *list);
+void netlist_unref(struct netlist **list);
+/* The place (0 ...) of the first network that holds the address; NETLIST_NONE: none does, or list is NULL. */
+#define NETLIST_NONE SIZE_MAX
+size_t netlist_find(const struct netlist *list, const struct addr *addr);

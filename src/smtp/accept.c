@@ -75,6 +75,7 @@ static struct smtp_reply deliver(struct smtp_session *s, const struct body *body
 					    .create = s->config->catch_all,
 					    .account = s->is_signed_in ? s->account_handle : 0,
 					    .body_type = envelope->body,
+					    .client = smtp_client_address(s),
 					    .body = *body,
 				    },
 				    &s->arena, answer, in_ms(DELIVER_MS));
@@ -107,6 +108,9 @@ static struct smtp_reply outcome_reply(struct smtp_session *s, uint64_t outcome)
 		return smtp_reply(SMTP_REPLY_relay_denied);
 	case DELIVERY_LOOP:
 		return smtp_reply(SMTP_REPLY_recipient_loop);
+	case DELIVERY_RATE:
+		return smtp_reply_with(&s->arena, SMTP_REPLY_relay_rate,
+				       S("it was reached meanwhile"));
 	}
 	return smtp_reply(SMTP_REPLY_unavailable);
 }

@@ -173,7 +173,8 @@ enum err smtp_run_starttls(struct smtp_session *s) WAITS
 /* rfc6409 4.3 and 8314: mail of our users only from who signed in, under TLS. */
 struct smtp_reply smtp_entry_rule(const struct smtp_session *s)
 {
-	if (s->listener->auth_mode != AUTH_MODE_REQUIRED || s->is_signed_in)
+	if (s->listener->auth_mode != AUTH_MODE_REQUIRED || s->is_signed_in ||
+	    smtp_is_relay_client(s))
 		return (struct smtp_reply){ 0 };
 	if (!conn_is_tls(s->conn) && !s->listener->auth_without_tls)
 		return smtp_reply(SMTP_REPLY_tls_wanted);

@@ -139,6 +139,13 @@ void smtp_trace_policy(struct smtp_session *s, const char *option, const char *v
 	      .source = config_origin(s->config, &s->arena, option));
 }
 
+void smtp_trace_listed(struct smtp_session *s, const char *rule, const char *verdict,
+		       struct str detail)
+{
+	TRACE(s->service->trace, s->id, smtp_trace_flags(s), policy, .rule = str_of(rule),
+	      .verdict = str_of(verdict), .detail = detail, .source = S("the store's list"));
+}
+
 void smtp_trace_trouble(struct smtp_session *s, enum err err, const char *what)
 {
 	TRACE(s->service->trace, s->id, smtp_trace_flags(s), trouble, .err = str_of(err_name(err)),

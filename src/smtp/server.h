@@ -42,6 +42,9 @@ struct smtp_service {
 		*caps; /* failed logins and unknown recipients are remembered here; NULL is fine */
 	const bool *is_stressed; /* connections are scarce: less patience; NULL is fine */
 	struct smtp_room room;
+	/* May this address hand on mail without signing in, as far as the gate was told? NULL: none may. */
+	bool (*may_relay)(void *gate, const struct addr *peer);
+	void *gate;
 };
 
 /* Serve until the session ends. Does not own conn. `session` is the id in the trace. */

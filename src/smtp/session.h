@@ -17,6 +17,7 @@ struct envelope {
 	struct str *recipients; /* canonical, each once */
 	size_t recipient_count;
 	size_t recipient_room;
+	size_t remote_count; /* of them at other servers */
 	uint32_t *
 		given; /* for each RCPT that got 250: its index in recipients (LMTP answers each) */
 	size_t given_count;
@@ -86,6 +87,9 @@ void smtp_set_state(struct smtp_session *s, enum smtp_state state);
 /* A rule decided; `option` is the configuration's name for it. */
 void smtp_trace_policy(struct smtp_session *s, const char *option, const char *verdict,
 		       struct str detail);
+/* A list decided that the store keeps. */
+void smtp_trace_listed(struct smtp_session *s, const char *rule, const char *verdict,
+		       struct str detail);
 void smtp_trace_trouble(struct smtp_session *s, enum err err, const char *what);
 /* The deadline for anything that the client has to do or to read. */
 moment smtp_patience(const struct smtp_session *s);
@@ -109,6 +113,13 @@ struct smtp_reply smtp_entry_rule(const struct smtp_session *s);
 bool smtp_mechanism_is_offered(const struct smtp_session *s, struct str mechanism);
 enum err smtp_run_auth(struct smtp_session *s, const struct smtp_command *command) WAITS;
 void smtp_sign_out(struct smtp_session *s) WAITS;
+
+/* ---- who may relay without signing in (transaction.c) ---- */
+
+/* As far as the gate knows; the store decides. */
+bool smtp_is_relay_client(const struct smtp_session *s);
+/* The client's IP address, empty for a UNIX socket's. */
+struct str smtp_client_address(struct smtp_session *s);
 
 /* ---- the envelope (envelope.c, transaction.c) ---- */
 

@@ -138,7 +138,7 @@ static void submission_wants_tls_then_a_sign_in(void **state)
 			"C: MAIL FROM:<bob@here.example>\nS: 553 5.7.1 *\n"
 			"C: MAIL FROM:<alice@here.example> AUTH=<>\nS: 250 *\n"
 			"C: AUTH PLAIN AGFsaWNlAHNlY3JldA==\nS: 503 *\n"
-			"C: RCPT TO:<x@elsewhere.example>\nS: 550 5.7.1 *cannot send mail to other "
+			"C: RCPT TO:<x@elsewhere.example>\nS: 550 5.7.1 *sends no mail to other "
 			"servers*\n"
 			"C: RCPT TO:<bob@here.example>\nS: 250 *\n"
 			"C: DATA\nS: 354 *\nC: x\nC: .\nS: 250 *\n" QUIT);

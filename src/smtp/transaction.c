@@ -37,23 +37,58 @@ static struct smtp_reply room_rule(struct smtp_session *s, uint64_t size) WAITS
 	return (struct smtp_reply){ 0 };
 }
 
-/* rfc6409 6.1: who signed in sends as himself. The null sender is anybody's (rfc6522 reports). */
+/* ---- who may relay ---- */
+
+bool smtp_is_relay_client(const struct smtp_session *s)
+{
+	return s->service->may_relay && s->service->may_relay(s->service->gate, conn_peer(s->conn));
+}
+
+struct str smtp_client_address(struct smtp_session *s)
+{
+	const struct addr *peer = conn_peer(s->conn);
+	char ip[ADDR_TEXT];
+
+	if (peer->family != ADDR_IPV4 && peer->family != ADDR_IPV6)
+		return S("");
+	addr_print_ip(peer, ip);
+	return str_dup(&s->arena, str_of(ip));
+}
+
+/*
+ * rfc6409 6.1: who signed in sends as himself. The null sender is anybody's (rfc6522 reports). Where
+ * other servers' mail comes in, a sender is refused only when it would go out again: at RCPT.
+ */
 static struct smtp_reply sender_rule(struct smtp_session *s, struct str sender) WAITS
 {
 	struct answer_may_send answer;
 	enum err err;
 
-	if (!s->is_signed_in || sender.len == 0)
+	if (!s->is_signed_in && s->listener->kind != PROTOCOL_SUBMISSION)
 		return (struct smtp_reply){ 0 };
-	err = call_may_send(
-		s->service->store,
-		&(struct ask_may_send){ .account = s->account_handle, .sender = sender }, &s->arena,
-		&answer, in_ms(ASK_MS));
+	if (s->is_signed_in && sender.len == 0)
+		return (struct smtp_reply){ 0 };
+	if (!s->is_signed_in && !smtp_is_relay_client(s))
+		return (struct smtp_reply){
+			0
+		}; /* auth = offered: he has his own domains to write to */
+	err = call_may_send(s->service->store,
+			    &(struct ask_may_send){
+				    .account = s->is_signed_in ? s->account_handle : 0,
+				    .sender = sender,
+				    .client = smtp_client_address(s),
+			    },
+			    &s->arena, &answer, in_ms(ASK_MS));
 	if (err) {
 		smtp_trace_trouble(s, err, "asking for the sender's right");
 		return smtp_reply(SMTP_REPLY_unavailable);
 	}
-	return answer.allowed ? (struct smtp_reply){ 0 } : smtp_reply(SMTP_REPLY_not_your_address);
+	smtp_trace_listed(
+		s, "sender", answer.allowed ? "accept" : "refuse",
+		str_print(&s->arena, "<%.*s>: %.*s", STR_ARGS(sender), STR_ARGS(answer.why)));
+	if (answer.allowed)
+		return (struct smtp_reply){ 0 };
+	return smtp_reply(s->is_signed_in ? SMTP_REPLY_not_your_address : SMTP_REPLY_relay_sender);
 }
 
 static struct smtp_reply size_rule(struct smtp_session *s, const struct smtp_command *command)
@@ -90,15 +125,14 @@ enum err smtp_run_mail(struct smtp_session *s, const struct smtp_command *comman
 
 /* ---- RCPT ---- */
 
-/* Until there is a relay. The one place that says what becomes of mail for other servers. */
 static struct smtp_reply not_ours(struct smtp_session *s)
 {
 	bool is_ours_to_send = s->listener->kind == PROTOCOL_SUBMISSION;
 
-	return smtp_reply(is_ours_to_send ? SMTP_REPLY_no_relay_yet : SMTP_REPLY_relay_denied);
+	return smtp_reply(is_ours_to_send ? SMTP_REPLY_no_relay : SMTP_REPLY_relay_denied);
 }
 
-static struct smtp_reply verdict_reply(struct smtp_session *s, uint64_t verdict)
+static struct smtp_reply verdict_reply(struct smtp_session *s, uint64_t verdict, struct str why)
 {
 	switch ((enum recipient_verdict)verdict) {
 	case RECIPIENT_LOCAL:
@@ -114,6 +148,10 @@ static struct smtp_reply verdict_reply(struct smtp_session *s, uint64_t verdict)
 		return smtp_reply(SMTP_REPLY_user_disabled);
 	case RECIPIENT_LOOP:
 		return smtp_reply(SMTP_REPLY_recipient_loop);
+	case RECIPIENT_SENDER:
+		return smtp_reply(SMTP_REPLY_relay_sender);
+	case RECIPIENT_RATE:
+		return smtp_reply_with(&s->arena, SMTP_REPLY_relay_rate, why);
 	}
 	return smtp_reply(SMTP_REPLY_unavailable);
 }
@@ -135,6 +173,9 @@ static struct smtp_reply ask_recipient(struct smtp_session *s, struct str recipi
 					      .size = s->envelope.size_said,
 					      .create = s->config->catch_all,
 					      .account = s->is_signed_in ? s->account_handle : 0,
+					      .sender = s->envelope.sender,
+					      .client = smtp_client_address(s),
+					      .pending = s->envelope.remote_count,
 				      },
 				      &s->arena, &answer, in_ms(ASK_MS));
 
@@ -144,7 +185,7 @@ static struct smtp_reply ask_recipient(struct smtp_session *s, struct str recipi
 	}
 	*verdict = answer.verdict;
 	*why = answer.why;
-	return verdict_reply(s, answer.verdict);
+	return verdict_reply(s, answer.verdict, answer.why);
 }
 
 /* Who tries names gets to know less and less, and slower (behaviour 56). */
@@ -187,6 +228,28 @@ static enum err one_too_many(struct smtp_session *s, struct str recipient) WAITS
 	return smtp_say_name(s, SMTP_REPLY_too_many_recipients);
 }
 
+static bool is_elsewhere(uint64_t verdict)
+{
+	return verdict == RECIPIENT_REMOTE || verdict == RECIPIENT_NOT_OURS ||
+	       verdict == RECIPIENT_SENDER || verdict == RECIPIENT_RATE;
+}
+
+/* Who decided about mail that would leave again. */
+static void trace_relaying(struct smtp_session *s, uint64_t verdict, struct str recipient,
+			   struct str why)
+{
+	const char *said = verdict == RECIPIENT_REMOTE ? "accept"
+			   : verdict == RECIPIENT_RATE ? "defer"
+						       : "refuse";
+
+	if (!is_elsewhere(verdict) || !why.len)
+		return;
+	smtp_trace_listed(s, "relay", said,
+			  str_print(&s->arena, "<%.*s> to <%.*s>: %.*s",
+				    STR_ARGS(s->envelope.sender), STR_ARGS(recipient),
+				    STR_ARGS(why)));
+}
+
 enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *command) WAITS
 {
 	uint64_t verdict = RECIPIENT_NOT_OURS;
@@ -201,10 +264,12 @@ enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *comman
 	reply = ask_recipient(s, recipient, &verdict, &why);
 	if (verdict == RECIPIENT_UNKNOWN)
 		note_unknown(s);
+	trace_relaying(s, verdict, recipient, why);
 	if (reply.code != 250) {
 		s->envelope.refused++;
 		return smtp_say(s, reply);
 	}
+	s->envelope.remote_count += verdict == RECIPIENT_REMOTE;
 	smtp_envelope_add(&s->envelope, recipient);
 	smtp_set_state(s, SMTP_ADDRESSED);
 	return smtp_say(s, reply);
@@ -243,7 +308,7 @@ enum err smtp_run_vrfy(struct smtp_session *s, const struct smtp_command *comman
 	reply = ask_recipient(s, address, &verdict, &why);
 	if (verdict == RECIPIENT_UNKNOWN)
 		note_unknown(s);
-	if (verdict == RECIPIENT_REMOTE || (verdict == RECIPIENT_NOT_OURS && reply.code != 451))
+	if (is_elsewhere(verdict) && reply.code != 451)
 		reply = smtp_reply(SMTP_REPLY_cannot_verify);
 	else if (reply.code == 250)
 		reply = smtp_reply_with(&s->arena, SMTP_REPLY_verified, address);
@@ -268,7 +333,7 @@ enum err smtp_run_expn(struct smtp_session *s, const struct smtp_command *comman
 	reply = ask_recipient(s, address, &verdict, &why);
 	if (reply.code == 250 && str_is(why, S("account")))
 		reply = smtp_reply_with(&s->arena, SMTP_REPLY_verified, address);
-	else if (reply.code == 250 || verdict == RECIPIENT_NOT_OURS)
+	else if (reply.code == 250 || (is_elsewhere(verdict) && reply.code != 451))
 		reply = smtp_reply(SMTP_REPLY_cannot_verify);
 	return smtp_say(s, reply);
 }

@@ -78,18 +78,24 @@ static enum err take_alias(struct control_call *call, struct arena *arena, struc
 	return command_address(call, "address", arena, out);
 }
 
-static enum err check_target(struct writer *writer, struct change *change, struct str target)
+/* Elsewhere the case of a local part may matter (rfc5321 2.4): it stays as it was given. */
+static enum err spell_targets(struct writer *writer, struct change *change)
 {
-	struct str domain = address_domain(target);
-	struct str postmaster;
-	bool found;
-	enum err err = domain_find(writer->db, &change->arena, domain, &postmaster, &found);
+	struct str *spelt = NEW_ARRAY(&change->arena, struct str, change->targets.count + 1);
+	enum err err = OK;
 
-	if (err || found)
-		return err;
-	return fault(ERR_DENIED,
-		     "%.*s is at a domain that is not ours, and mail is not relayed to others yet",
-		     STR_ARGS(target));
+	for (size_t i = 0; !err && i < change->targets.count; i++) {
+		struct str postmaster;
+		bool found;
+
+		spelt[i] = change->targets.at[i];
+		err = domain_find(writer->db, &change->arena, address_domain(spelt[i]), &postmaster,
+				  &found);
+		if (!err && found)
+			spelt[i] = address_key(&change->arena, spelt[i]);
+	}
+	change->targets.at = spelt;
+	return err;
 }
 
 /* At RCPT it would only be found by those who send mail. */
@@ -123,12 +129,12 @@ static enum err add_alias(struct writer *writer, struct change *change)
 	if (!err && (size_t)has + change->targets.count > LIMIT_alias_targets)
 		return fault(ERR_LIMIT, "an alias has at most %d targets", LIMIT_alias_targets);
 	if (!err)
+		err = spell_targets(writer, change);
+	if (!err)
 		err = check_circle(writer, change);
 	for (size_t i = 0; !err && i < change->targets.count; i++) {
-		err = check_target(writer, change, change->targets.at[i]);
-		if (!err)
-			err = db_run(writer->db, Q_alias_add, db_str(change->address),
-				     db_str(change->targets.at[i]), db_str(domain));
+		err = db_run(writer->db, Q_alias_add, db_str(change->address),
+			     db_str(change->targets.at[i]), db_str(domain));
 		if (err == ERR_EXISTS)
 			return fault(ERR_EXISTS, "%.*s leads to %.*s already",
 				     STR_ARGS(change->address), STR_ARGS(change->targets.at[i]));
@@ -139,9 +145,9 @@ static enum err add_alias(struct writer *writer, struct change *change)
 static enum err delete_alias(struct writer *writer, struct change *change)
 {
 	uint64_t one = 0;
-	enum err err = OK;
+	enum err err = spell_targets(writer, change);
 
-	if (!change->targets.count)
+	if (!err && !change->targets.count)
 		err = db_run_values(writer->db, Q_alias_delete, DB_VALUES(db_str(change->address)),
 				    &change->changed);
 	for (size_t i = 0; !err && i < change->targets.count; i++) {
@@ -171,7 +177,7 @@ static enum err take_targets(struct control_call *call, struct change *change)
 
 		if (!address_parse(&change->arena, text, true, &address))
 			return control_fail(call, NULL, "not a mail address: %.*s", STR_ARGS(text));
-		targets[i] = address_key(&change->arena, address_print(&change->arena, &address));
+		targets[i] = address_print(&change->arena, &address);
 	}
 	change->targets = (struct strs){ targets, count };
 	return OK;

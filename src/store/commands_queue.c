@@ -120,11 +120,12 @@ static json_t *recipient_row(const struct queue_recipient *r)
 
 static json_t *message_row(const struct queue_message *m)
 {
-	return json_pack("{s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:o, s:o}", "message", id_text(m->id),
-			 "sender", control_string(m->sender), "octets", (json_int_t)m->size,
-			 "arrived", time_text(m->arrived_us), "expires", time_text(m->expires_us),
-			 "held", m->held, "pending", (json_int_t)m->pending, "done",
-			 time_text(m->done_us), "session",
+	return json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:o, s:o}", "message",
+			 id_text(m->id), "sender", control_string(m->sender), "sent_as",
+			 m->sent_as.len ? control_string(m->sent_as) : json_null(), "octets",
+			 (json_int_t)m->size, "arrived", time_text(m->arrived_us), "expires",
+			 time_text(m->expires_us), "held", m->held, "pending",
+			 (json_int_t)m->pending, "done", time_text(m->done_us), "session",
 			 m->session ? id_text(m->session) : json_null());
 }
 

@@ -4,7 +4,6 @@
  * change in between.
  */
 #include "store/delivery.h"
-#include "store/peer.h"
 #include "store/queue.h"
 
 #include <stdlib.h>
@@ -49,6 +48,8 @@ static enum delivery_outcome outcome_of(enum recipient_verdict verdict)
 		return DELIVERY_LOOP;
 	case RECIPIENT_UNKNOWN:
 	case RECIPIENT_DISABLED:
+	case RECIPIENT_SENDER:
+	case RECIPIENT_RATE:
 		break;
 	}
 	return DELIVERY_UNKNOWN;
@@ -194,26 +195,34 @@ static enum err place(struct writer *writer, struct delivery *d, size_t recipien
 /* Of a recipient elsewhere: may this message go there? */
 static enum err ask_relay(struct writer *writer, struct delivery *d)
 {
-	struct str sender = d->ask->sender;
-	struct ownership who = { d->account, sender, false };
-	int64_t is_open = 0;
-	enum err err = OK;
+	const struct relay_asking asking = { .account = d->right.by_account ? d->account : 0,
+					     .network = d->right.network,
+					     .sender = d->ask->sender,
+					     .any_sender = d->any_sender,
+					     .policy = &d->policy };
 
 	d->is_relay_known = true;
 	d->may_relay = d->is_notice;
-	if (d->is_notice || !d->account || !d->relays)
-		return OK;
-	err = db_number_values(writer->db, Q_account_is_open, DB_VALUES(db_id(d->account)),
-			       &is_open);
-	if (err || !is_open)
-		return err;
-	/* The null sender is for notices (rfc5321 4.5.5); it names nobody. */
-	d->may_relay = d->any_sender || !sender.len;
-	if (d->may_relay)
-		return OK;
-	err = resolve_owner(writer->db, &d->arena, &d->policy, &who);
-	d->may_relay = who.is_owner;
-	return err;
+	return d->is_notice ? OK : relay_is_allowed(writer->db, &d->arena, &asking, &d->may_relay);
+}
+
+/* An address elsewhere, once a message however many aliases lead there. */
+static void leave(struct delivery *d, const struct leaving *leaving)
+{
+	for (size_t i = 0; leaving->is_forwarded && i < d->leaving_count; i++)
+		if (d->leaving[i].is_forwarded && d->leaving[i].hash == leaving->hash &&
+		    str_is(d->leaving[i].address, leaving->address))
+			return;
+	if (d->leaving_count == d->leaving_room) {
+		size_t room = d->leaving_room ? 4 * d->leaving_room : 4;
+		struct leaving *wider = NEW_ARRAY(&d->arena, struct leaving, room);
+
+		if (d->leaving_count)
+			memcpy(wider, d->leaving, d->leaving_count * sizeof(*wider));
+		d->leaving = wider;
+		d->leaving_room = room;
+	}
+	d->leaving[d->leaving_count++] = *leaving;
 }
 
 static enum err plan_remote(struct writer *writer, struct delivery *d, size_t recipient)
@@ -226,14 +235,28 @@ static enum err plan_remote(struct writer *writer, struct delivery *d, size_t re
 	    !address_parse(&d->arena, d->ask->recipients.at[recipient], true, &address))
 		return err;
 	d->outcomes[recipient] = DELIVERY_DONE;
-	d->remote[recipient] = true;
 	d->remote_count++;
+	leave(d, &(struct leaving){ .recipient = recipient,
+				    .address = d->ask->recipients.at[recipient] });
+	return OK;
+}
+
+static enum err plan_target(struct writer *writer, struct delivery *d, size_t recipient,
+			    struct target *target)
+{
+	struct leaving leaving = { recipient, target->address, true, str_hash(target->address) };
+
+	if (!target->is_elsewhere)
+		return place(writer, d, recipient, target);
+	leave(d, &leaving);
+	d->is_forwarding = true;
 	return OK;
 }
 
 static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t recipient)
 {
 	size_t count_before = d->count;
+	size_t leaving_before = d->leaving_count;
 	struct resolution resolution;
 	enum err err = resolve_address(writer->db, &d->arena, &d->policy,
 				       d->ask->recipients.at[recipient], &resolution);
@@ -248,10 +271,36 @@ static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t
 		return plan_remote(writer, d, recipient);
 	for (size_t i = 0; !err && i < resolution.count; i++)
 		if (d->outcomes[recipient] == DELIVERY_DONE)
-			err = place(writer, d, recipient, &resolution.targets[i]);
+			err = plan_target(writer, d, recipient, &resolution.targets[i]);
 	/* All mailboxes of a recipient or none: the sender will try the whole of it again. */
-	if (d->outcomes[recipient] != DELIVERY_DONE)
+	if (d->outcomes[recipient] != DELIVERY_DONE) {
 		d->count = count_before;
+		d->leaving_count = leaving_before;
+	}
+	return err;
+}
+
+/*
+ * SPF of the sender's domain does not know us: what is forwarded goes out under an address of ours, and a
+ * bounce to that comes back here. Where none can be made it goes as it came, which is better than not at all.
+ */
+static enum err rewrite_sender(struct writer *writer, struct delivery *d)
+{
+	struct str sender = d->ask->sender;
+	struct str domain = d->policy.srs.domain;
+	struct str postmaster;
+	bool found = false;
+	enum err err = OK;
+
+	if (sender.len)
+		err = domain_find(writer->db, &d->arena, address_domain(sender), &postmaster,
+				  &found);
+	if (err || found || !sender.len)
+		return err;
+	if (!domain.len)
+		err = domain_find_first(writer->db, &d->arena, &domain, &found);
+	if (!err && !srs_forward(&d->arena, &d->policy.srs, sender, domain, &d->sent_as))
+		d->sent_as = S("");
 	return err;
 }
 
@@ -283,6 +332,14 @@ static enum err keep_message(struct writer *writer, const struct delivery *d,
 	return err == ERR_EXISTS ? ERR_CORRUPT : err;
 }
 
+/* Nothing of the message is kept: its sender tries the whole of it again. */
+static void refuse_all(struct delivery *d, enum delivery_outcome outcome)
+{
+	for (size_t i = 0; i < d->ask->recipients.count; i++)
+		d->outcomes[i] = outcome;
+	d->count = d->leaving_count = d->remote_count = 0;
+}
+
 enum err delivery_run(struct writer *writer, struct delivery *d)
 {
 	uint64_t references = 0;
@@ -293,16 +350,22 @@ enum err delivery_run(struct writer *writer, struct delivery *d)
 		err = plan_recipient(writer, d, i);
 	for (size_t i = 0; i < d->count; i++)
 		references += !d->placements[i].had;
-	if (!err && d->remote_count)
+	if (!err && d->leaving_count)
 		err = queue_find_earlier(writer, d, &d->was_queued);
-	references += d->remote_count && !d->was_queued;
+	if (!err && !d->was_queued && !d->is_notice && d->remote_count > d->remote_max) {
+		refuse_all(d, DELIVERY_RATE);
+		return OK;
+	}
+	if (!err && d->is_forwarding)
+		err = rewrite_sender(writer, d);
+	references += d->leaving_count && !d->was_queued;
 	if (err || !references)
 		return err;
 	err = keep_body(writer, d, references, &body);
 	for (size_t i = 0; !err && i < d->count; i++)
 		if (!d->placements[i].had)
 			err = keep_message(writer, d, &d->placements[i], body);
-	if (!err && d->remote_count && !d->was_queued)
+	if (!err && d->leaving_count && !d->was_queued)
 		err = queue_add(writer, d, body);
 	return err;
 }
@@ -330,6 +393,8 @@ static const char *outcome_name(uint64_t outcome)
 		return "not-ours";
 	case DELIVERY_LOOP:
 		return "loop";
+	case DELIVERY_RATE:
+		return "over-rate";
 	default:
 		return "unknown";
 	}
@@ -355,7 +420,7 @@ void delivery_tell(struct store *store, const struct delivery *d)
 			TRACE(store->trace, ask->session, 0, deliver, .message = str_of(id),
 			      .recipient = ask->recipients.at[i],
 			      .outcome = str_of(outcome_name(d->outcomes[i])));
-	if (d->remote_count && !d->was_queued)
+	if (d->leaving_count && !d->was_queued)
 		queue_tell_added(store, d);
 }
 
@@ -370,16 +435,16 @@ void delivery_prepare_at(const struct config *config, int64_t at_us, const struc
 	size_t count = ask->recipients.count;
 
 	d->ask = ask;
-	d->relays = str_is_nocase(config->relay, S("users"));
 	d->any_sender = config->accept_any_password;
 	d->received_us = at_us;
 	d->expires_us = at_us + 1000 * config->queue_expire;
 	if (config->queue_delay_warning)
 		d->warns_us = at_us + 1000 * config->queue_delay_warning;
 	d->size = RETURN_PATH_FIXED + ask->sender.len + d->octets.len;
-	d->remote = NEW_ARRAY(&d->arena, bool, count + 1);
 	d->outcomes = NEW_ARRAY(&d->arena, uint64_t, count + 1);
 	config_policy(config, ask->create, &d->policy);
+	d->policy.srs.is_bounce = !ask->sender.len;
+	d->policy.srs.now_us = at_us;
 }
 
 /* Before anything is mapped: reading a hole of a memfd makes memory of it. */
@@ -390,23 +455,6 @@ static enum err check_size(struct store *store, uint64_t octets)
 	return store_has_room(store, octets)
 		       ? OK
 		       : fault(ERR_FULL, "less than disk_floor would be free");
-}
-
-/* Whom the gate speaks for, by the handle that the account was given at its sign-in. */
-static enum err find_account(struct peer *peer, uint64_t handle, uint64_t *out)
-{
-	struct signed_in *who;
-	enum err err;
-
-	*out = 0;
-	if (!handle)
-		return OK;
-	err = signed_in_take(peer, handle, &who);
-	if (err)
-		return err;
-	*out = who->account;
-	handle_give(&who->handle);
-	return OK;
 }
 
 static enum err check_envelope(const struct ask_deliver *ask)
@@ -431,6 +479,33 @@ static void answer_with(const struct delivering *d, struct arena *arena,
 	answer->us = d->job.batch_us;
 }
 
+/*
+ * Who would send this, and how much of it: what may go is counted before, so that messages at the same time
+ * do not pass together what one of them may not.
+ */
+static enum err find_right(struct peer *peer, const struct ask_deliver *ask, struct delivery *d)
+{
+	const struct relay_client client = { ask->client, ask->certificate, ask->sender };
+	enum err err = signed_in_account(peer, ask->account, &d->account);
+
+	if (err)
+		return err;
+	relay_right_find(peer->store, d->account, &client, &d->arena, &d->right);
+	if (d->right.by_account || d->right.network)
+		d->remote_max = rates_take(&peer->store->rates, &d->right.rated, &d->right.rate,
+					   ask->recipients.count);
+	return OK;
+}
+
+static void give_rate_back(struct store *store, const struct delivery *d, enum err err)
+{
+	bool is_used = !err && !d->was_queued;
+	uint64_t used = is_used ? d->remote_count : 0;
+
+	if (d->right.rate.max && d->remote_max > used)
+		rates_give_back(&store->rates, &d->right.rated, d->remote_max - used);
+}
+
 enum err store_deliver(struct peer *peer, const struct ask_deliver *ask, struct arena *arena,
 		       struct answer_deliver *answer) WAITS
 {
@@ -442,13 +517,18 @@ enum err store_deliver(struct peer *peer, const struct ask_deliver *ask, struct 
 	if (!err)
 		err = check_envelope(ask);
 	if (!err)
-		err = find_account(peer, ask->account, &d.delivery.account);
-	if (!err)
 		err = body_map(&ask->body, &d.delivery.octets);
 	if (!err) {
+		err = find_right(peer, ask, &d.delivery);
+		if (err)
+			body_unmap(&ask->body, d.delivery.octets);
+	}
+	if (!err) {
 		delivery_prepare_at(config, wall_us(), ask, &d.delivery);
+		d.delivery.policy.srs.key = store->key;
 		err = store_commit(store, &d.job);
 		body_unmap(&ask->body, d.delivery.octets);
+		give_rate_back(store, &d.delivery, err);
 	}
 	if (!err) {
 		delivery_tell(store, &d.delivery);

@@ -6,14 +6,22 @@
  *
  * Invariants
  *  (1) A recipient's outcome is DELIVERY_DONE only when its mailboxes have the message, or the queue.
- *  (2) Nothing is queued for who may not relay: the account behind the sign-in is asked in the
- *      transaction itself, whatever a gate said.
+ *  (2) Nothing is queued for who may not relay: the account behind the sign-in, or the row of the client's
+ *      network, is asked in the transaction itself, whatever a gate said.
  *
  * delivery_tell runs in a fiber, delivery_run on the writer's thread.
  */
-#include "store/state.h"
+#include "store/relaying.h"
 
 struct placement;
+
+/* A recipient elsewhere: as it was given, or what an alias leads to. */
+struct leaving {
+	size_t recipient; /* of the message, that it stands for */
+	struct str address;
+	bool is_forwarded;
+	uint64_t hash; /* of a forwarded one */
+};
 
 struct delivery {
 	const struct ask_deliver *ask;
@@ -21,17 +29,21 @@ struct delivery {
 	struct resolve_policy policy;
 	uint64_t account; /* who signed in; 0: nobody */
 	bool is_notice;   /* of the house itself: it may go anywhere */
-	bool relays;      /* relay = users */
-	bool any_sender;  /* accept_any_password */
+	struct relay_right right;
+	uint64_t remote_max; /* recipients elsewhere that the sender may have now */
+	bool any_sender;     /* accept_any_password */
 	int64_t received_us;
 	int64_t expires_us, warns_us; /* of what is queued; warns_us 0: never */
 	uint64_t size;                /* as it will be read */
 	struct arena arena; /* what the writer makes of it; the fiber reads it after the commit */
 	uint64_t *outcomes; /* enum delivery_outcome, one a recipient */
-	bool *remote;       /* it goes to the queue */
-	size_t remote_count;
-	bool was_queued; /* by an earlier try */
-	bool may_relay;  /* once it is known */
+	struct leaving *leaving; /* they go to the queue */
+	size_t leaving_count, leaving_room;
+	size_t remote_count; /* of them those that the client addressed: who may send so many? */
+	bool is_forwarding;
+	struct str sent_as; /* instead of the sender; empty: it is not rewritten */
+	bool was_queued;    /* by an earlier try */
+	bool may_relay;     /* once it is known */
 	bool is_relay_known;
 	struct placement *placements;
 	size_t count, room;

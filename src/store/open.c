@@ -4,6 +4,7 @@
 #include "store/state.h"
 #include "store/store.h"
 #include "store/maildrop.h"
+#include "store/networks.h"
 #include "store/queue.h"
 #include "store/sasl.h"
 #include "mail/address.h"
@@ -438,6 +439,8 @@ enum err store_open(const struct store_options *options, struct store **out) WAI
 	}
 	maildrops_init(store);
 	err = queue_init(store);
+	if (!err)
+		err = networks_init(store);
 	if (err) {
 		store_close(&store);
 		return err;
@@ -471,6 +474,7 @@ void store_close(struct store **store) WAITS
 	sign_in_drop(gone);
 	maildrops_drop(gone);
 	queue_drop(gone);
+	networks_drop(gone);
 	if (gone->lock >= 0)
 		close(gone->lock);
 	config_unref(&gone->config);

@@ -112,3 +112,19 @@ enum err signed_in_take(struct peer *peer, uint64_t number, struct signed_in **o
 		*out = CONTAINER_OF(handle, struct signed_in, handle);
 	return err;
 }
+
+enum err signed_in_account(struct peer *peer, uint64_t number, uint64_t *account)
+{
+	struct signed_in *who;
+	enum err err;
+
+	*account = 0;
+	if (!number)
+		return OK;
+	err = signed_in_take(peer, number, &who);
+	if (err)
+		return err;
+	*account = who->account;
+	handle_give(&who->handle);
+	return OK;
+}

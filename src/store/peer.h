@@ -55,3 +55,5 @@ struct signed_in {
 [[nodiscard]] enum err signed_in_add(struct peer *peer, const struct account *account,
 				     uint64_t session, uint64_t *number);
 [[nodiscard]] enum err signed_in_take(struct peer *peer, uint64_t number, struct signed_in **out);
+/* Whom a gate speaks for, by the handle that he was given at his sign-in; handle 0: nobody, account 0. */
+[[nodiscard]] enum err signed_in_account(struct peer *peer, uint64_t number, uint64_t *account);

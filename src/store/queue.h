@@ -68,6 +68,7 @@ void queue_peer_gone(struct peer *peer);
 struct queue_message {
 	uint64_t id;
 	struct str sender, envelope_id;
+	struct str sent_as; /* to other servers, in place of the sender; empty: as it is */
 	uint64_t ret, utf8, body_type, session, account;
 	int64_t arrived_us, expires_us, alarm_us, done_us;
 	bool held;

@@ -10,7 +10,9 @@ enum err send_mail(struct fixture *f, const struct sending *s, uint64_t out[8]) 
 	struct ask_deliver ask = { .message = s->message,
 				   .sender = str_of(s->sender),
 				   .account = s->account,
-				   .ret = s->ret };
+				   .ret = s->ret,
+				   .client = str_of(s->client) };
+	struct str name = str_of(s->certificate);
 	enum err err;
 
 	for (; ask.recipients.count < 8 && s->to[ask.recipients.count]; ask.recipients.count++) {
@@ -18,6 +20,7 @@ enum err send_mail(struct fixture *f, const struct sending *s, uint64_t out[8]) 
 		recipients[ask.recipients.count] = str_of(s->to[ask.recipients.count]);
 	}
 	ask.recipients.at = recipients;
+	ask.certificate = (struct strs){ &name, name.len > 0 };
 	ask.notify = (struct u64s){ notify, ask.recipients.count };
 	ask.body = body_of(s->body.len ? s->body : S("Subject: hello\r\n\r\nthe text\r\n"));
 	err = store_deliver(f->peer, &ask, &arena, &answer);

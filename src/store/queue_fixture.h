@@ -16,6 +16,8 @@ struct sending {
 	uint64_t account; /* handle */
 	uint64_t notify;
 	uint64_t ret;
+	const char *client;      /* IP address */
+	const char *certificate; /* one name */
 	struct str body;
 };
 enum err send_mail(struct fixture *f, const struct sending *s, uint64_t out[8]) WAITS;

@@ -25,7 +25,7 @@ static enum err run_filling(struct writer *writer, struct job *job)
 			     db_str(S("anna@example.org")), db_str(S("")), db_int(0), db_int(0),
 			     db_int(0), db_int(0), db_int(1), db_int(f->at_us),
 			     db_int(f->at_us + 432000000000), db_int(f->at_us + 432000000000),
-			     db_int(1));
+			     db_int(1), db_str(S("")));
 		if (!err)
 			err = db_run(writer->db, Q_queue_recipient_add, db_id(id), db_int(0),
 				     db_str(S("bob@dead.example")), db_int(0), db_str(S("")),

@@ -150,6 +150,7 @@ static struct delivery *new_delivery(struct notices *n, struct str to)
 				     .body_type = 1,
 				     .body = BODY_EMPTY };
 	delivery_prepare_at(n->config, n->now_us, ask, d);
+	d->policy.srs.key = n->store->key;
 	d->octets = buf_str(&n->text[n->count]);
 	d->size = RETURN_PATH_FIXED + d->octets.len;
 	d->is_notice = true;
@@ -170,7 +171,7 @@ static enum err send_to(struct writer *writer, struct notices *n, const struct n
 	/* Said before anything was kept: aliases that lead too far, an id that another message has. */
 	if (err == ERR_LIMIT || err == ERR_EXISTS) {
 		d->outcomes[0] = DELIVERY_LOOP;
-		d->count = d->remote_count = 0;
+		d->count = d->leaving_count = 0;
 		err = OK;
 	}
 	*is_done = !err && d->outcomes[0] == DELIVERY_DONE;
@@ -210,8 +211,8 @@ void notices_tell(struct notices *n, uint64_t about)
 		delivery_tell(store, d);
 		TRACE(store->trace, 0, 0, notice, .message = str_of(id), .about = str_of(about_id),
 		      .recipient = d->ask->recipients.at[0],
-		      .outcome = !is_done          ? S("dropped")
-				 : d->remote_count ? S("queued")
-						   : S("delivered"));
+		      .outcome = !is_done           ? S("dropped")
+				 : d->leaving_count ? S("queued")
+						    : S("delivered"));
 	}
 }

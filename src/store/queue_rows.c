@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rows of the queue: how a message gets in, and the row of one recipient read and written. */
+#include "smtp/smtp.h"
 #include "store/queue.h"
 #include "store/remove.h"
 
@@ -52,6 +53,7 @@ enum err queue_find(struct db *db, struct arena *arena, uint64_t message, struct
 		.place = { id_at(db, q, 13), id_at(db, q, 14) },
 		.account = id_at(db, q, 15),
 		.done_us = db_int_at(db, q, 16),
+		.sent_as = text_at(db, arena, q, 17),
 	};
 	db_finish(db, q);
 	return OK;
@@ -145,16 +147,49 @@ enum err queue_find_earlier(struct writer *writer, const struct delivery *d, boo
 	return is_same ? OK : fault(ERR_EXISTS, "another message has this id");
 }
 
-static enum err add_recipient(struct writer *writer, const struct delivery *d, size_t i)
+/*
+ * rfc3461 5.2.1: who forwards says which address the message was for, unless the sender did.
+ * Nobody is told of what has no sender.
+ */
+static enum err add_original(struct buf *out, const struct delivery *d,
+			     const struct leaving *leaving)
 {
 	const struct ask_deliver *ask = d->ask;
-	struct str address = ask->recipients.at[i];
-	struct str original = ask->original.count ? ask->original.at[i] : S("");
-	uint64_t notify = ask->notify.count ? ask->notify.at[i] : 0;
+	struct str given = ask->recipients.at[leaving->recipient];
+	struct str said = ask->original.count ? ask->original.at[leaving->recipient] : S("");
 
-	return db_run(writer->db, Q_queue_recipient_add, db_id(ask->message), db_id(i),
-		      db_str(address), db_id(notify), db_str(original),
-		      db_str(address_domain(address)), db_id(flow_of(d)), db_int(d->received_us));
+	if (said.len || !leaving->is_forwarded || !ask->sender.len || !str_is_ascii(given))
+		return buf_add(out, said);
+	buf_add(out, S("rfc822;"));
+	return xtext_add(out, given);
+}
+
+static enum err add_recipient(struct writer *writer, const struct delivery *d, size_t number)
+{
+	const struct ask_deliver *ask = d->ask;
+	const struct leaving *leaving = &d->leaving[number];
+	uint64_t notify = ask->notify.count ? ask->notify.at[leaving->recipient] : 0;
+	struct buf original = BUF(LIMIT_address);
+	enum err err = add_original(&original, d, leaving);
+
+	if (err)
+		buf_reset(&original); /* it may be left out */
+	err = db_run(writer->db, Q_queue_recipient_add, db_id(ask->message), db_id(number),
+		     db_str(leaving->address), db_id(notify), db_str(buf_str(&original)),
+		     db_str(address_domain(leaving->address)), db_id(flow_of(d)),
+		     db_int(d->received_us));
+	buf_drop(&original);
+	return err;
+}
+
+/* An address that an alias leads to may need more than its message does. */
+static bool needs_utf8(const struct delivery *d)
+{
+	bool needed = d->ask->utf8 || !str_is_ascii(d->sent_as);
+
+	for (size_t i = 0; !needed && i < d->leaving_count; i++)
+		needed = !str_is_ascii(d->leaving[i].address);
+	return needed;
 }
 
 enum err queue_add(struct writer *writer, const struct delivery *d, uint64_t body)
@@ -163,25 +198,25 @@ enum err queue_add(struct writer *writer, const struct delivery *d, uint64_t bod
 	int64_t alarm_us = d->warns_us && d->warns_us < d->expires_us ? d->warns_us : d->expires_us;
 	enum err err = db_run(writer->db, Q_queue_message_add, db_id(ask->message), db_id(body),
 			      db_id(d->octets.len), db_str(ask->sender), db_str(ask->envelope_id),
-			      db_id(ask->ret), db_id(ask->utf8), db_id(ask->body_type),
+			      db_id(ask->ret), db_id(needs_utf8(d)), db_id(ask->body_type),
 			      db_id(ask->session), db_id(d->account), db_int(d->received_us),
-			      db_int(d->expires_us), db_int(alarm_us), db_id(d->remote_count));
+			      db_int(d->expires_us), db_int(alarm_us), db_id(d->leaving_count),
+			      db_str(d->sent_as));
 
-	for (size_t i = 0; !err && i < ask->recipients.count; i++)
-		if (d->remote[i])
-			err = add_recipient(writer, d, i);
+	for (size_t i = 0; !err && i < d->leaving_count; i++)
+		err = add_recipient(writer, d, i);
 	/* The body is in the batch already: a rule that breaks now is the batch's trouble. */
 	return err == ERR_EXISTS ? ERR_CORRUPT : err;
 }
 
-/* Is this the first remote recipient of its destination? One claim serves them all. */
+/* Is this the first that leaves for its destination? One claim serves them all. */
 static bool is_first_of_site(const struct delivery *d, size_t at)
 {
 	enum { LOOKED_AT = 50 }; /* one too many is a claim in vain, no more */
-	struct str domain = address_domain(d->ask->recipients.at[at]);
+	struct str domain = address_domain(d->leaving[at].address);
 
 	for (size_t i = at, looked = 0; i-- > 0 && looked < LOOKED_AT; looked++)
-		if (d->remote[i] && str_is(address_domain(d->ask->recipients.at[i]), domain))
+		if (str_is(address_domain(d->leaving[i].address), domain))
 			return false;
 	return true;
 }
@@ -194,14 +229,16 @@ void queue_tell_added(struct store *store, const struct delivery *d)
 	char id[ID_TEXT + 1];
 
 	id_print(ask->message, id);
-	for (size_t i = 0; i < ask->recipients.count; i++) {
-		struct str address = ask->recipients.at[i];
+	for (size_t i = 0; i < d->leaving_count; i++) {
+		struct str address = d->leaving[i].address;
 
-		if (!d->remote[i])
-			continue;
 		TRACE(store->trace, ask->session, 0, queued, .message = str_of(id),
 		      .sender = ask->sender, .recipient = address,
-		      .destination = address_domain(address));
+		      .destination = address_domain(address),
+		      .forwarded_for = d->leaving[i].is_forwarded
+					       ? ask->recipients.at[d->leaving[i].recipient]
+					       : S(""),
+		      .sent_as = d->sent_as);
 		if (!is_first_of_site(d, i))
 			continue;
 		sites_note(queue->sites, address_domain(address), flow, d->received_us, 1);

@@ -4,7 +4,7 @@
  * directory changes, and how full an account is for a few seconds and every delivery in between.
  */
 #include "store/aged.h"
-#include "store/peer.h"
+#include "store/relaying.h"
 #include "store/state.h"
 
 #include <stdlib.h>
@@ -248,10 +248,12 @@ static enum err look_up(struct store *store, const struct ask_recipient *ask,
 		return OK;
 	config = config_ref(store->config); /* its texts are read by the worker */
 	store_policy(store, ask->create, &looking.policy);
+	looking.policy.srs.is_bounce = !ask->sender.len;
 	err = store_read(store, look, &looking);
 	if (!err) {
 		answer_with(&looking, ask->size, answer);
-		remember(store, &looking, generation);
+		if (!looking.resolution.is_for_once)
+			remember(store, &looking, generation);
 	}
 	arena_drop(&looking.arena);
 	config_unref(&config);
@@ -293,19 +295,37 @@ static enum err find_recipient(struct store *store, const struct ask_recipient *
 	return look_up(store, ask, answer);
 }
 
-/* Whether the sender is his to use was asked at MAIL, and is asked once more when the message comes. */
-static enum err let_relay(struct peer *peer, uint64_t handle, struct answer_recipient *answer)
+/* ---- recipients at other servers ---- */
+
+static enum recipient_verdict relay_verdict(struct store *store, const struct relay_right *right,
+					    uint64_t pending)
 {
-	struct signed_in *who;
-	enum err err = signed_in_take(peer, handle, &who);
+	/* Whether a user's sender is his to use was asked at MAIL, and is once more when the message comes. */
+	if (!right->by_account && !right->has_network)
+		return RECIPIENT_NOT_OURS;
+	if (!right->by_account && !right->network)
+		return RECIPIENT_SENDER;
+	return rates_left(&store->rates, &right->rated, &right->rate, pending + 1) > pending
+		       ? RECIPIENT_REMOTE
+		       : RECIPIENT_RATE;
+}
+
+static enum err let_relay(struct peer *peer, const struct ask_recipient *ask, struct arena *arena,
+			  struct answer_recipient *answer)
+{
+	const struct relay_client client = { ask->client, ask->certificate, ask->sender };
+	struct relay_right right;
+	uint64_t account = 0;
+	enum err err = signed_in_account(peer, ask->account, &account);
 
 	if (err)
 		return err;
-	handle_give(&who->handle);
-	if (!str_is_nocase(peer->store->config->relay, S("users")))
-		return OK;
-	answer->verdict = RECIPIENT_REMOTE;
-	answer->why = S("for another server");
+	relay_right_find(peer->store, account, &client, arena, &right);
+	answer->verdict = relay_verdict(peer->store, &right, ask->pending);
+	answer->why = right.why;
+	if (answer->verdict == RECIPIENT_RATE)
+		answer->why = str_print(arena, "%.*s: at most %.*s", STR_ARGS(right.why),
+					STR_ARGS(rate_print(arena, &right.rate)));
 	return OK;
 }
 
@@ -314,13 +334,12 @@ enum err store_recipient(struct peer *peer, const struct ask_recipient *ask, str
 {
 	enum err err;
 
-	(void)arena;
 	if (!ask->address.len) {
 		answer->verdict = RECIPIENT_UNKNOWN;
 		return OK;
 	}
 	err = find_recipient(peer->store, ask, answer);
-	if (!err && ask->account && answer->verdict == RECIPIENT_NOT_OURS)
-		err = let_relay(peer, ask->account, answer);
+	if (!err && answer->verdict == RECIPIENT_NOT_OURS)
+		err = let_relay(peer, ask, arena, answer);
 	return err;
 }

@@ -284,11 +284,14 @@ static enum err resolve_step(struct resolving *r, size_t at)
 	if (err)
 		return err;
 	if (!ours && (!r->policy->any_domain || !address_domain(key).len)) {
-		verdict(r, at ? RECIPIENT_UNKNOWN : RECIPIENT_NOT_OURS,
-			at ? S("a target of the alias is at a domain that is not ours")
-			   : S("not one of our domains"));
+		if (at)
+			add_target(r, &(struct target){ .address = key, .is_elsewhere = true });
+		else
+			verdict(r, RECIPIENT_NOT_OURS, S("not one of our domains"));
 		return OK;
 	}
+	/* Case matters elsewhere (rfc5321 2.4), and not here. */
+	key = r->steps[at].key = address_key(r->arena, key);
 	err = try_name(r, at, key, (struct str){ 0 }, &done);
 	if (!err && !done)
 		err = try_subaddress(r, at, &done);
@@ -303,6 +306,39 @@ static enum err resolve_step(struct resolving *r, size_t at)
 	else
 		verdict(r, RECIPIENT_UNKNOWN,
 			at ? S("a target of the alias is unknown") : S("no such account or alias"));
+	return OK;
+}
+
+/*
+ * A bounce for somebody whose mail was forwarded: on to him. Whoever else writes to such an address, and
+ * who made one up, is told that there is nobody: so it forwards nothing but bounces.
+ */
+static enum err try_srs(struct resolving *r, struct str address, bool *done)
+{
+	const struct srs_rule *rule = &r->policy->srs;
+	struct str local = address_local(address);
+	struct str domain = address_domain(address);
+	struct str sender;
+	struct str postmaster;
+	bool ours = rule->domain.len && str_is_nocase(domain, rule->domain);
+	enum err err = OK;
+
+	if (!srs_is(str_from(local, local.len && local.at[0] == '"')) || r->policy->any_domain)
+		return OK;
+	if (!ours)
+		err = domain_find(r->db, r->arena, domain, &postmaster, &ours);
+	if (err || !ours)
+		return err;
+	*done = true;
+	r->out->is_for_once = true;
+	if (!rule->is_bounce) {
+		verdict(r, RECIPIENT_UNKNOWN, S("only bounces come back to forwarded mail"));
+	} else if (!srs_reverse(r->arena, rule, local, &sender)) {
+		verdict(r, RECIPIENT_UNKNOWN, S("not made here, or too old"));
+	} else {
+		add_step(r, &(struct step){ .key = sender, .depth = 1 });
+		r->out->why = S("bounce");
+	}
 	return OK;
 }
 
@@ -326,12 +362,15 @@ enum err resolve_address(struct db *db, struct arena *arena, const struct resolv
 {
 	struct resolving r = { .db = db, .arena = arena, .policy = policy, .out = out };
 	struct str key = address_key(arena, address);
+	bool is_srs = false;
 	enum err err;
 
 	*out = (struct resolution){ .verdict = RECIPIENT_LOCAL };
 	err = whole_address(&r, &key);
 	add_step(&r, &(struct step){ .key = key, .parent = STR_NONE });
-	for (size_t at = 0; !err && at < r.step_count && out->verdict == RECIPIENT_LOCAL; at++)
+	if (!err)
+		err = try_srs(&r, address, &is_srs);
+	for (size_t at = is_srs; !err && at < r.step_count && out->verdict == RECIPIENT_LOCAL; at++)
 		err = resolve_step(&r, at);
 	out->addresses = r.step_count;
 	return err;
@@ -345,7 +384,7 @@ enum err resolve_owner(struct db *db, struct arena *arena, const struct resolve_
 
 	ownership->is_owner = false;
 	for (size_t i = 0; !err && i < resolution.count; i++)
-		if (resolution.verdict == RECIPIENT_LOCAL &&
+		if (resolution.verdict == RECIPIENT_LOCAL && !resolution.targets[i].is_elsewhere &&
 		    resolution.targets[i].account == ownership->account)
 			ownership->is_owner = true;
 	return err;

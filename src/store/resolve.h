@@ -9,10 +9,13 @@
  *      for it and to drop is worse.
  *  (2) An alias that names itself among its targets means the account of that name (a copy is kept);
  *      any other circle, and a chain longer than LIMIT_alias_depth, is RECIPIENT_LOOP.
- *  (3) No mailbox is named twice.
+ *  (3) No mailbox and no address elsewhere is named twice.
+ *  (4) What leads to another server was made so by an operator (an alias), or is the way back of what was
+ *      forwarded (store/srs.h), which only bounces go.
  */
 #include "link/verdicts.h"
 #include "store/directory.h"
+#include "store/srs.h"
 
 enum subaddress_folders { SUBADDRESS_EXISTING, SUBADDRESS_CREATE, SUBADDRESS_INBOX };
 
@@ -22,10 +25,12 @@ struct resolve_policy {
 	bool any_domain; /* every domain is ours */
 	bool create;     /* accounts come into being */
 	uint64_t quota;  /* of accounts without their own; 0: no bound */
+	struct srs_rule srs;
 };
 
 struct target {
-	struct str address; /* of the account: the key */
+	struct str address; /* of the account: the key; elsewhere: as it is spelt there */
+	bool is_elsewhere;  /* forwarded: it goes to the queue, and what follows here is not said */
 	uint64_t account;   /* 0: is to be made */
 	struct str folder;
 	bool make_folder;
@@ -34,10 +39,12 @@ struct target {
 
 struct resolution {
 	enum recipient_verdict verdict;
-	struct str why; /* account, alias, subaddress, postmaster, catch-all, made on arrival ... */
+	struct str
+		why; /* account, alias, subaddress, postmaster, catch-all, made on arrival, bounce ... */
 	struct target *targets;
 	size_t count;
 	size_t addresses; /* looked at on the way */
+	bool is_for_once; /* another message would be told otherwise */
 };
 
 /* address: canonical, as the link carries it. */

@@ -36,7 +36,7 @@ void sign_in_drop(struct store *store);
 				  struct arena *arena, struct answer_apop *answer) WAITS;
 [[nodiscard]] enum err store_sign_out(struct peer *peer, const struct ask_sign_out *ask) WAITS;
 [[nodiscard]] enum err store_may_send(struct peer *peer, const struct ask_may_send *ask,
-				      struct answer_may_send *answer) WAITS;
+				      struct arena *arena, struct answer_may_send *answer) WAITS;
 
 /* ---- shared by the files that do it ---- */
 

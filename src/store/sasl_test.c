@@ -566,7 +566,7 @@ static bool may(struct fixture *f, uint64_t account, const char *sender) WAITS
 
 	CHECK(store_may_send(f->peer,
 			     &(struct ask_may_send){ .account = account, .sender = str_of(sender) },
-			     &answer) == OK);
+			     NULL, &answer) == OK);
 	return answer.allowed;
 }
 
@@ -588,7 +588,7 @@ static void senders(struct fixture *f) WAITS
 	CHECK(!may(f, anna, "bert@example.org") && !may(f, anna, "sales@example.org"));
 	CHECK(!may(f, anna, "anna@elsewhere.example") && !may(f, anna, "nobody@example.org"));
 	/* A handle means nothing on another channel. */
-	CHECK(store_may_send(other, &(struct ask_may_send){ .account = anna }, &answer) ==
+	CHECK(store_may_send(other, &(struct ask_may_send){ .account = anna }, NULL, &answer) ==
 	      ERR_DENIED);
 	peer_drop(&other);
 }

@@ -2,6 +2,7 @@
 #include "store/sasl.h"
 #include "store/aged.h"
 #include "store/penalty.h"
+#include "store/relaying.h"
 #include "store/turns.h"
 
 #include <gsasl.h>
@@ -489,39 +490,58 @@ enum err store_sign_out(struct peer *peer, const struct ask_sign_out *ask) WAITS
 struct owning {
 	struct arena arena;
 	struct resolve_policy policy;
-	struct ownership who;
+	struct relay_asking asking;
+	bool allowed;
 };
 
 static enum err look_who_owns(struct db *db, void *arg)
 {
 	struct owning *owning = arg;
 
-	return resolve_owner(db, &owning->arena, &owning->policy, &owning->who);
+	return account_may_send(db, &owning->arena, &owning->asking, &owning->allowed);
 }
 
-enum err store_may_send(struct peer *peer, const struct ask_may_send *ask,
+static enum err ask_account(struct store *store, uint64_t account, struct str sender, bool *allowed)
+	WAITS
+{
+	struct config *config = config_ref(store->config); /* its texts are read by the worker */
+	struct owning owning = { .asking = { .account = account,
+					     .sender = sender,
+					     .any_sender = config->accept_any_password } };
+	enum err err;
+
+	store_policy(store, false, &owning.policy);
+	owning.asking.policy = &owning.policy;
+	err = store_read(store, look_who_owns, &owning);
+	*allowed = owning.allowed;
+	arena_drop(&owning.arena);
+	config_unref(&config);
+	return err;
+}
+
+enum err store_may_send(struct peer *peer, const struct ask_may_send *ask, struct arena *arena,
 			struct answer_may_send *answer) WAITS
 {
+	const struct relay_client client = { ask->client, ask->certificate, ask->sender };
 	struct store *store = peer->store;
-	struct owning owning = { .who.address = ask->sender };
-	struct config *config;
-	struct signed_in *who;
-	enum err err = signed_in_take(peer, ask->account, &who);
+	struct relay_right right;
+	uint64_t account = 0;
+	bool allowed = false;
+	enum err err = signed_in_account(peer, ask->account, &account);
 
+	/* The null sender needs no look into the directory. */
+	if (!err && account && (!ask->sender.len || store->config->accept_any_password))
+		allowed = true;
+	else if (!err && account)
+		err = ask_account(store, account, ask->sender, &allowed);
 	if (err)
 		return err;
-	owning.who.account = who->account;
-	/* The null sender is for notices (rfc5321 4.5.5); it names nobody. */
-	if (!ask->sender.len || store->config->accept_any_password) {
-		answer->allowed = 1;
-	} else {
-		config = config_ref(store->config);
-		store_policy(store, false, &owning.policy);
-		err = store_read(store, look_who_owns, &owning);
-		answer->allowed = owning.who.is_owner;
-		config_unref(&config);
+	answer->why = S("account");
+	if (!allowed) {
+		relay_right_find(store, 0, &client, arena, &right);
+		allowed = right.network != 0;
+		answer->why = right.why;
 	}
-	arena_drop(&owning.arena);
-	handle_give(&who->handle);
-	return err;
+	answer->allowed = allowed;
+	return OK;
 }

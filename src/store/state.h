@@ -11,6 +11,7 @@
 #include "store/bodies.h"
 #include "store/commit.h"
 #include "store/directory.h"
+#include "store/rates.h"
 #include "store/resolve.h"
 #include "store/table.h"
 #include "trace/trace.h"
@@ -32,6 +33,7 @@ struct sign_in;   /* sasl.h */
 struct lookups;   /* recipient.c */
 struct maildrops; /* maildrop.c */
 struct queue;     /* queue.h */
+struct networks;  /* networks.h */
 struct peer;      /* peer.h */
 
 struct store {
@@ -61,6 +63,8 @@ struct store {
 	struct sign_in *sign_in;
 	struct maildrops *maildrops;
 	struct queue *queue;
+	struct networks *networks;
+	struct rates rates; /* of who relays */
 	bool compacting;
 	struct recorder *recorder; /* of the role; NULL in a store opened without one */
 };
@@ -100,6 +104,11 @@ void lookups_init(struct store *store);
 void lookups_drop(struct store *store);
 /* The account's mailboxes grew (or shrank) by so much. */
 void lookups_note_octets(struct store *store, uint64_t account, int64_t more);
+
+/* ---- networks.c ---- */
+
+[[nodiscard]] enum err store_networks(struct store *store, const struct ask_networks *ask,
+				      struct arena *arena, struct answer_networks *answer) WAITS;
 
 /* ---- deliver.c ---- */
 

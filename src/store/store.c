@@ -94,7 +94,13 @@ static enum err on_sign_out(struct link_call *call, const struct ask_sign_out *a
 static enum err on_may_send(struct link_call *call, const struct ask_may_send *ask,
 			    struct answer_may_send *answer) WAITS
 {
-	return store_may_send(peer_of(call), ask, answer);
+	return store_may_send(peer_of(call), ask, call->arena, answer);
+}
+
+static enum err on_networks(struct link_call *call, const struct ask_networks *ask,
+			    struct answer_networks *answer) WAITS
+{
+	return store_networks(store_of(call), ask, call->arena, answer);
 }
 
 static enum err on_maildrop_open(struct link_call *call, const struct ask_maildrop_open *ask,
@@ -154,6 +160,7 @@ static const struct link_handlers handlers = {
 	.apop = on_apop,
 	.sign_out = on_sign_out,
 	.may_send = on_may_send,
+	.networks = on_networks,
 	.maildrop_open = on_maildrop_open,
 	.maildrop_list = on_maildrop_list,
 	.maildrop_read = on_maildrop_read,

@@ -124,6 +124,7 @@ void config_policy(const struct config *config, bool create, struct resolve_poli
 		.create = create && (config->catch_all || config->accept_any_domain),
 		.quota = config->quota,
 		.folders = SUBADDRESS_EXISTING,
+		.srs.domain = config->srs_domain,
 	};
 	if (str_is_nocase(config->subaddress_folders, S("create")))
 		out->folders = SUBADDRESS_CREATE;
@@ -134,6 +135,8 @@ void config_policy(const struct config *config, bool create, struct resolve_poli
 void store_policy(const struct store *store, bool create, struct resolve_policy *out)
 {
 	config_policy(store->config, create, out);
+	out->srs.key = store->key;
+	out->srs.now_us = wall_us();
 }
 
 /* ---- upkeep ---- */
