@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { READ_ROOM = 16384 };
+enum { READ_ROOM = 16384, ROWS_AT_ONCE = 512 };
 
 struct control_client {
 	int fd;
@@ -153,23 +153,16 @@ static enum err send_request(struct control_client *client, const struct control
 	return OK;
 }
 
-static enum err read_more(struct control_client *client, int64_t timeout_ms)
+/* What has come, at least an octet: the descriptor is readable. */
+static enum err read_some(struct control_client *client)
 {
-	struct pollfd poll_fd = { .fd = client->fd, .events = POLLIN };
-	int wait = timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms > 0 ? (int)timeout_ms : -1;
 	ssize_t count;
-	int ready;
 
 	buf_consume(&client->in, client->used);
 	client->used = 0;
 	if (buf_reserve(&client->in, READ_ROOM))
 		return broken(client, ERR_PROTOCOL,
 			      "the server's answer is longer than a line may be");
-	do
-		ready = poll(&poll_fd, 1, wait);
-	while (ready < 0 && errno == EINTR);
-	if (ready == 0)
-		return broken(client, ERR_TIMEOUT, "the server did not answer in time");
 	do
 		count = read(client->fd, client->in.at + client->in.len, READ_ROOM);
 	while (count < 0 && errno == EINTR);
@@ -180,21 +173,40 @@ static enum err read_more(struct control_client *client, int64_t timeout_ms)
 	return OK;
 }
 
-static enum err next_line(struct control_client *client, int64_t timeout_ms, json_t **out)
+/* wait: in milliseconds, -1 for ever. Not as poll does it: a signal does not end the waiting. */
+static bool is_readable(const struct control_client *client, int wait)
 {
-	struct str rest;
-	struct str line;
-	size_t end;
+	struct pollfd poll_fd = { .fd = client->fd, .events = POLLIN };
+	int ready;
 
-	while (rest = str_from(buf_str(&client->in), client->used),
-	       (end = str_find(rest, '\n')) == STR_NONE) {
-		enum err err = read_more(client, timeout_ms);
+	do
+		ready = poll(&poll_fd, 1, wait);
+	while (ready < 0 && errno == EINTR);
+	return ready != 0;
+}
 
-		if (err)
-			return err;
-	}
-	line = str_first(rest, end);
-	client->used += end + 1;
+static enum err read_more(struct control_client *client, int64_t timeout_ms)
+{
+	int wait = timeout_ms > INT32_MAX ? INT32_MAX : timeout_ms > 0 ? (int)timeout_ms : -1;
+
+	if (!is_readable(client, wait))
+		return broken(client, ERR_TIMEOUT, "the server did not answer in time");
+	return read_some(client);
+}
+
+static bool has_line(const struct control_client *client, struct str *line)
+{
+	struct str rest = str_from(buf_str(&client->in), client->used);
+	size_t end = str_find(rest, '\n');
+
+	*line = str_first(rest, end);
+	return end != STR_NONE;
+}
+
+/* The line at the front, of which has_line said that it is there. */
+static enum err take_line(struct control_client *client, struct str line, json_t **out)
+{
+	client->used += line.len + 1;
 	*out = request_is_shallow(line) ? json_loadb(line.at, line.len, JSON_ALLOW_NUL, NULL)
 					: NULL;
 	if (!json_is_object(*out)) {
@@ -218,33 +230,75 @@ static enum err last_line(struct control_client *client, json_t *line, json_t **
 	return broken(client, ERR_DENIED, error ? error : "the server gave no reason");
 }
 
+/* ERR_AGAIN: it was a row, and another line follows. */
+static enum err give_line(struct control_client *client, const struct control_request *request,
+			  struct str text, json_t **out)
+{
+	json_t *line = NULL;
+	json_t *row;
+	enum err err = take_line(client, text, &line);
+
+	if (err)
+		return err;
+	row = json_object_get(line, "row");
+	if (!row)
+		err = last_line(client, line, out);
+	else if (request->row && !request->row(request->context, row))
+		err = ERR_STOPPED;
+	else
+		err = ERR_AGAIN;
+	json_decref(line);
+	return err;
+}
+
+enum err control_begin(struct control_client *client, const struct control_request *request)
+{
+	client->error[0] = '\0';
+	client->hint[0] = '\0';
+	return send_request(client, request);
+}
+
 enum err control_ask(struct control_client *client, const struct control_request *request,
 		     json_t **out)
 {
-	enum err err;
+	enum err err = control_begin(client, request);
+	struct str line;
 
-	client->error[0] = '\0';
-	client->hint[0] = '\0';
-	err = send_request(client, request);
-	while (!err) {
-		json_t *line = NULL;
-		json_t *row;
-		bool more = true;
-
-		err = next_line(client, request->timeout_ms, &line);
-		if (err)
-			return err;
-		row = json_object_get(line, "row");
-		if (!row) {
-			err = last_line(client, line, out);
-			json_decref(line);
-			return err;
+	if (err)
+		return err;
+	do {
+		while (!has_line(client, &line)) {
+			err = read_more(client, request->timeout_ms);
+			if (err)
+				return err;
 		}
-		if (request->row)
-			more = request->row(request->context, row);
-		json_decref(line);
-		if (!more)
-			return ERR_STOPPED;
+		err = give_line(client, request, line, out);
+	} while (err == ERR_AGAIN);
+	return err;
+}
+
+enum err control_take(struct control_client *client, const struct control_request *request,
+		      size_t *rows)
+{
+	enum err err = ERR_AGAIN;
+	struct str line;
+
+	*rows = 0;
+	while (err == ERR_AGAIN && *rows < ROWS_AT_ONCE) {
+		if (has_line(client, &line)) {
+			err = give_line(client, request, line, NULL);
+			*rows += err == ERR_AGAIN;
+			continue;
+		}
+		if (!is_readable(client, 0))
+			return ERR_AGAIN;
+		err = read_some(client);
+		err = err ? err : ERR_AGAIN;
 	}
 	return err;
+}
+
+int control_descriptor(const struct control_client *client)
+{
+	return client->fd;
 }

@@ -103,6 +103,16 @@ struct control_request {
  */
 [[nodiscard]] enum err control_ask(struct control_client *client,
 				   const struct control_request *request, json_t **out);
+/*
+ * The same for who waits for other things too: begin, then take whenever the descriptor is readable.
+ * control_take gives the rows that are there, a few hundred at most, and never waits. ERR_AGAIN: the
+ * answer goes on; when *rows is not 0 there may be more already. Anything else is as control_ask says.
+ */
+[[nodiscard]] enum err control_begin(struct control_client *client,
+				     const struct control_request *request);
+[[nodiscard]] enum err control_take(struct control_client *client,
+				    const struct control_request *request, size_t *rows);
+int control_descriptor(const struct control_client *client);
 const char *control_error(const struct control_client *client); /* "" when there was none */
 const char *control_hint(const struct control_client *client);  /* "" when there is none */
 void control_close(struct control_client **client);

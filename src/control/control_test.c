@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -274,6 +275,51 @@ static void rows_flow_as_fast_as_the_client_reads_and_stop_when_it_goes(void **s
 
 	(void)state;
 	live(&house, ask_many_rows);
+}
+
+static void take_many_rows(struct house *house)
+{
+	json_t *arguments = json_pack("{s:i}", "count", 3000);
+	unsigned seen = 0;
+	unsigned takes = 0;
+	struct control_request request = {
+		.command = "rows", .arguments = arguments, .row = count_row, .context = &seen
+	};
+	struct control_client *client = client_of(house);
+	enum err err = ERR_AGAIN;
+	size_t rows;
+
+	must(control_begin(client, &request) == OK);
+	while (err == ERR_AGAIN) {
+		struct pollfd readable = { control_descriptor(client), POLLIN, 0 };
+
+		must(poll(&readable, 1, 10000) == 1);
+		do {
+			unsigned before = seen;
+
+			err = control_take(client, &request, &rows);
+			must(seen - before == rows && rows <= 600);
+			takes += rows > 0;
+		} while (err == ERR_AGAIN && rows > 0);
+	}
+	must(err == OK && seen == 3000 && takes > 3);
+	/* The connection is as good as after control_ask. */
+	must(control_ask(client, &(struct control_request){ .command = "echo" }, NULL) == OK);
+	must(control_begin(client, &(struct control_request){ .command = "fail" }) == OK);
+	do
+		err = control_take(client, &(struct control_request){ .command = "fail" }, &rows);
+	while (err == ERR_AGAIN);
+	must(err == ERR_DENIED && strcmp(control_hint(client), "make it first") == 0);
+	control_close(&client);
+	json_decref(arguments);
+}
+
+static void rows_can_be_taken_as_they_come_without_waiting_for_them(void **state)
+{
+	struct house house;
+
+	(void)state;
+	live(&house, take_many_rows);
 }
 
 static void ask_failures(struct house *house)
@@ -615,6 +661,7 @@ int main(void)
 		cmocka_unit_test(nesting_is_counted_outside_of_strings_only),
 		cmocka_unit_test(a_server_that_is_not_there_is_named_plainly),
 		cmocka_unit_test(a_command_gets_its_arguments_and_streams_its_rows),
+		cmocka_unit_test(rows_can_be_taken_as_they_come_without_waiting_for_them),
 		cmocka_unit_test(rows_flow_as_fast_as_the_client_reads_and_stop_when_it_goes),
 		cmocka_unit_test(a_failure_says_what_and_what_to_do),
 		cmocka_unit_test(octets_that_are_no_utf8_are_still_answered_in_json),
