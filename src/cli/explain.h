@@ -9,7 +9,7 @@
 struct explanation {
 	const char *way;   /* "smtp/verbs/EHLO" */
 	const char *title; /* a few words */
-	const char *rfc;   /* "RFC 5321 section 4.1.1.1; RFC ..."; "" where none speaks of it */
+	const char *rfc;   /* its sections, in words; "" where no RFC speaks of it */
 	const char *syntax;
 	const char *newcomer;
 	const char *student;

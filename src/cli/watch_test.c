@@ -616,7 +616,7 @@ static void no_text_from_outside_moves_the_terminal(void **state)
 	view_done(&view);
 }
 
-/* ---- pages and explanations ---- */
+/* ---- pages ---- */
 
 static void a_page_keeps_its_width(void **state)
 {
@@ -646,34 +646,6 @@ static void a_page_keeps_its_width(void **state)
 	film_done(&film);
 }
 
-static void explanations_are_found_by_protocol(void **state)
-{
-	(void)state;
-	assert_string_equal(explain(S("submission"), "verbs", S("EHLO"))->way, "smtp/verbs/EHLO");
-	assert_string_equal(explain(S("lmtp"), "verbs", S("DATA"))->way, "lmtp/verbs/DATA");
-	assert_string_equal(explain(S("lmtp-out"), "verbs", S("RCPT"))->way, "smtp/verbs/RCPT");
-	assert_string_equal(explain(S("smtp"), "verbs", S("LHLO"))->way, "lmtp/verbs/LHLO");
-	assert_string_equal(explain(S("pop3"), "verbs", S("NOOP"))->way, "pop3/verbs/NOOP");
-	assert_string_equal(explain(S("pop3"), "codes", S("[SYS/TEMP]"))->way,
-			    "pop3/codes/[SYS/TEMP]");
-	assert_string_equal(explain(S("smtp"), "codes", S("599"))->way, "smtp/codes/5xx");
-	assert_string_equal(explain(S("smtp"), "enhanced", S("4.9.9"))->way, "smtp/enhanced/4.x.x");
-	assert_null(explain(S("smtp"), "verbs", S("FROB")));
-	assert_null(explain(S("pop3"), "verbs", S("MAIL")));
-	assert_null(explain(S("smtp"), "codes", S("")));
-	assert_string_equal(explain_event("commit")->way, "events/commit");
-	assert_string_equal(explain_mechanism(S("PLAIN"))->rfc, "RFC 4616 section 2");
-	assert_string_equal(explain_event("lost")->rfc, "");
-}
-
-static void explanations_are_sorted(void **state)
-{
-	(void)state;
-	for (size_t i = 1; i < explanation_count; i++)
-		assert_true(strcmp(explanations[i - 1].way, explanations[i].way) < 0);
-	assert_true(explanation_count > 200);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -693,8 +665,6 @@ int main(void)
 		cmocka_unit_test(a_session_that_is_not_kept_is_said_and_not_opened),
 		cmocka_unit_test(no_text_from_outside_moves_the_terminal),
 		cmocka_unit_test(a_page_keeps_its_width),
-		cmocka_unit_test(explanations_are_found_by_protocol),
-		cmocka_unit_test(explanations_are_sorted),
 	};
 
 	setenv("TZ", "UTC", 1);
