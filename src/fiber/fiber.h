@@ -212,6 +212,9 @@ const struct addr *listener_address(const struct listener *listener);
 void listener_drop(struct listener **listener);
 [[nodiscard]] enum err stream_connect(const struct addr *to, moment deadline, struct stream **out)
 	WAITS;
+/* The same from this address of ours, of the same family; its port does not count. NULL: from any. */
+[[nodiscard]] enum err stream_connect_from(const struct addr *from, const struct addr *to,
+					   moment deadline, struct stream **out) WAITS;
 /* Of a connected, non-blocking socket, which it then owns unless it fails (the real world). */
 [[nodiscard]] enum err stream_of_fd(int fd, struct stream **out);
 /* Two ends of one connection, no listener between. Real: a socket pair. */

@@ -73,6 +73,6 @@ void watchdog_drop(struct watchdog **watchdog);
 
 enum err real_listen(struct world *world, const struct addr *at, int backlog,
 		     struct listener **out);
-enum err real_connect(struct world *world, const struct addr *to, moment deadline,
-		      struct stream **out) WAITS;
+enum err real_connect(struct world *world, const struct connecting *connecting, struct stream **out)
+	WAITS;
 enum err real_pair(struct world *world, struct stream *ends[2]);

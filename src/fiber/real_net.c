@@ -442,9 +442,28 @@ static enum err begin_connect(int fd, const struct addr *to, moment deadline, bo
 	}
 }
 
-enum err real_connect(struct world *world, const struct addr *to, moment deadline,
-		      struct stream **out) WAITS
+/* The port is chosen when it is known where to: as many connections to each server as there are ports. */
+static enum err bind_from(int fd, const struct addr *from)
 {
+	struct sockaddr_storage storage;
+	struct addr any_port = *from;
+	char text[ADDR_TEXT];
+	socklen_t len;
+
+	any_port.port = 0;
+	len = (socklen_t)addr_to_sockaddr(&any_port, &storage, sizeof(storage));
+	set_flag(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT);
+	if (bind(fd, (struct sockaddr *)&storage, len) == 0)
+		return OK;
+	addr_print_ip(from, text);
+	return fault_errno("connect from %s", text);
+}
+
+enum err real_connect(struct world *world, const struct connecting *connecting, struct stream **out)
+	WAITS
+{
+	const struct addr *to = connecting->to;
+	const moment deadline = connecting->deadline;
 	struct real_stream *real = NULL;
 	int fd = open_socket(to);
 	bool under_way = false;
@@ -453,7 +472,9 @@ enum err real_connect(struct world *world, const struct addr *to, moment deadlin
 	(void)world;
 	if (fd < 0)
 		return fault_errno("make a socket");
-	err = begin_connect(fd, to, deadline, &under_way);
+	err = connecting->from ? bind_from(fd, connecting->from) : OK;
+	if (!err)
+		err = begin_connect(fd, to, deadline, &under_way);
 	if (!err)
 		err = stream_make(fd, &real);
 	if (err) {

@@ -26,6 +26,6 @@ uint64_t sim_chance(struct sim_world *sim, uint64_t below); /* 0..below-1; 0 whe
 void sim_net_done(struct sim_world *sim);
 
 enum err sim_listen(struct world *world, const struct addr *at, int backlog, struct listener **out);
-enum err sim_connect(struct world *world, const struct addr *to, moment deadline,
-		     struct stream **out) WAITS;
+enum err sim_connect(struct world *world, const struct connecting *connecting, struct stream **out)
+	WAITS;
 enum err sim_pair(struct world *world, struct stream *ends[2]);

@@ -214,19 +214,24 @@ static enum err wait_established(struct sim_end *end, moment deadline) WAITS
 	return connection->refused ? ERR_REFUSED : ERR_RESET;
 }
 
-enum err sim_connect(struct world *world, const struct addr *to, moment deadline,
-		     struct stream **out) WAITS
+enum err sim_connect(struct world *world, const struct connecting *connecting, struct stream **out)
+	WAITS
 {
+	const struct addr *to = connecting->to;
 	struct sim_connection *connection = sim_connection_new(sim_of(world));
 	struct sim_end *ends = connection->ends;
 	enum err err;
 
 	ends[0].dropped = false;
-	ends[0].stream.local = ends[1].stream.peer = next_local(connection->sim, to);
+	ends[0].stream.local = next_local(connection->sim, to);
+	if (connecting->from)
+		memcpy(ends[0].stream.local.ip, connecting->from->ip,
+		       sizeof(ends[0].stream.local.ip));
+	ends[1].stream.peer = ends[0].stream.local;
 	ends[0].stream.peer = ends[1].stream.local = *to;
 	connection->dark = is_dark(connection);
 	sim_send(connection, 0, SIM_SYN, 0);
-	err = wait_established(&ends[0], deadline);
+	err = wait_established(&ends[0], connecting->deadline);
 	if (err) {
 		char text[ADDR_TEXT];
 

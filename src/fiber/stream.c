@@ -152,11 +152,18 @@ void listener_drop(struct listener **listener)
 
 enum err stream_connect(const struct addr *to, moment deadline, struct stream **out) WAITS
 {
+	return stream_connect_from(NULL, to, deadline, out);
+}
+
+enum err stream_connect_from(const struct addr *from, const struct addr *to, moment deadline,
+			     struct stream **out) WAITS
+{
 	struct world *world = world_here();
 
 	if (fiber_is_stopping())
 		return ERR_STOPPED;
-	return world->ops->connect(world, to, deadline, out);
+	must(!from || from->family == to->family);
+	return world->ops->connect(world, &(struct connecting){ from, to, deadline }, out);
 }
 
 enum err stream_pair(struct stream *ends[2])

@@ -53,6 +53,12 @@ struct fiber {
 	struct fault fault;
 };
 
+struct connecting {
+	const struct addr *from; /* NULL: any address of ours */
+	const struct addr *to;
+	moment deadline;
+};
+
 struct world_ops {
 	moment (*now)(struct world *world);
 	int64_t (*wall_us)(struct world *world);
@@ -66,7 +72,7 @@ struct world_ops {
 			void *arg) WAITS;
 	enum err (*listen)(struct world *world, const struct addr *at, int backlog,
 			   struct listener **out);
-	enum err (*connect)(struct world *world, const struct addr *to, moment deadline,
+	enum err (*connect)(struct world *world, const struct connecting *connecting,
 			    struct stream **out) WAITS;
 	enum err (*pair)(struct world *world, struct stream *ends[2]);
 };

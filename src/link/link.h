@@ -129,7 +129,8 @@ struct link_peer; /* the other end of one channel, as the callee sees it */
 struct link_call {
 	struct arena *arena; /* for the answer; reset after it was sent */
 	struct link_peer *peer;
-	void *context; /* as given to link_serve */
+	void *context;     /* as given to link_serve */
+	struct str secret; /* of the answer: overwritten in the arena once it was sent */
 };
 
 /*

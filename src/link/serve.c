@@ -131,6 +131,8 @@ static void job_fiber(void *arg) WAITS
 	err = run_handler(peer->handlers, job);
 	shape_close(job->message->ask, job->ask);
 	send_outcome(job, err);
+	if (job->call.secret.len)
+		explicit_bzero((char *)(uintptr_t)job->call.secret.at, job->call.secret.len);
 	shape_close(job->message->answer, job->answer);
 	peer->calls--;
 	peer->held -= job->held;
@@ -200,7 +202,7 @@ static enum err dispatch(struct link_peer *peer, const struct frame *frame, int 
 	job->head = *frame;
 	job->head.payload = (struct str){ 0 };
 	job->held = frame->payload.len + job->message->answer->octets_max;
-	job->call = (struct link_call){ &job->arena, peer, peer->context };
+	job->call = (struct link_call){ &job->arena, peer, peer->context, S("") };
 	err = decode_ask(job, frame, &fd);
 	if (!err) {
 		start_job(peer, job);

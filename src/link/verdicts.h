@@ -49,4 +49,22 @@ enum queue_result {
 	QUEUE_UNKNOWN   /* the connection ended between our last octet and the reply */
 };
 
+/* Which way mail for a destination goes; numbers are kept in no database. */
+enum queue_transport {
+	QUEUE_BY_MX,    /* the MX hosts of the target */
+	QUEUE_BY_SMTP,  /* one host */
+	QUEUE_BY_SMTPS, /* the same, TLS from the first octet (rfc8314) */
+	QUEUE_BY_LMTP,  /* one host or socket that keeps mailboxes (rfc2033) */
+	QUEUE_DISCARD,
+	QUEUE_ERROR,
+	QUEUE_TRANSPORTS
+};
+enum queue_tls {
+	QUEUE_TLS_NONE,
+	QUEUE_TLS_OPPORTUNISTIC, /* where it is offered; its failure does not keep the mail */
+	QUEUE_TLS_REQUIRED,      /* encrypted, to whomever */
+	QUEUE_TLS_VERIFIED,      /* and by a certificate for the right name */
+	QUEUE_TLS_POLICIES
+};
+
 enum inspect_verdict { INSPECT_ACCEPT, INSPECT_REFUSE, INSPECT_DEFER };

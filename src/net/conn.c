@@ -400,11 +400,10 @@ enum err conn_start_tls(struct conn *conn, struct tls_context *context, moment d
 	return err ? err : start_tls(conn, tls, deadline);
 }
 
-enum err conn_start_tls_client(struct conn *conn, struct tls_context *context,
-			       struct str server_name, moment deadline) WAITS
+enum err conn_start_tls_to(struct conn *conn, struct tls_context *context,
+			   const struct tls_target *target, moment deadline) WAITS
 {
 	struct tls_half *tls;
-	struct arena arena = { 0 };
 	enum err err = conn->tls ? fault(ERR_TLS, "TLS is on already") : OK;
 
 	if (!err)
@@ -414,14 +413,25 @@ enum err conn_start_tls_client(struct conn *conn, struct tls_context *context,
 		err = tls_half_new(context, conn->stream, false, &tls);
 	if (err)
 		return err;
-	if (server_name.len &&
-	    (!SSL_set_tlsext_host_name(tls->ssl, str_dup_c(&arena, server_name)) ||
-	     !SSL_set1_host(tls->ssl, str_dup_c(&arena, server_name)))) {
+	err = tls_half_aim(tls, target);
+	if (err) {
 		tls_half_drop(&tls);
-		err = tls_fault("server name");
+		return err;
 	}
-	arena_drop(&arena);
-	return err ? err : start_tls(conn, tls, deadline);
+	err = start_tls(conn, tls, deadline);
+	if (err)
+		tls_half_disappoint(tls);
+	return err;
+}
+
+enum err conn_start_tls_client(struct conn *conn, struct tls_context *context,
+			       struct str server_name, moment deadline) WAITS
+{
+	struct tls_target target = { .server_name = server_name,
+				     .names = &server_name,
+				     .name_count = server_name.len ? 1 : 0 };
+
+	return conn_start_tls_to(conn, context, &target, deadline);
 }
 
 bool conn_is_tls(const struct conn *conn)

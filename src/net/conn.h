@@ -12,6 +12,8 @@ struct tls_half {
 	unsigned wants;      /* READABLE, WRITABLE: what the last operation waits for */
 	bool is_broken;      /* no close_notify after a fatal failure */
 	struct tls_info info;
+	struct tls_sessions *sessions; /* of a client: where sessions go, under this name */
+	struct str session_key;        /* in its own allocation */
 };
 
 struct proxied {
@@ -53,3 +55,12 @@ enum err tls_try_handshake(struct tls_half *tls);
 /* A failure of the newest OpenSSL call, with its reason in the fault. */
 enum err tls_fault(const char *what);
 SSL_CTX *tls_context_ssl(struct tls_context *context);
+/* The session stays the table's; NULL: there is none to resume. */
+SSL_SESSION *tls_sessions_find(struct tls_sessions *sessions, struct str key);
+void tls_sessions_forget(struct tls_sessions *sessions, struct str key);
+/* Takes a reference over. */
+void tls_sessions_keep(struct tls_sessions *sessions, struct str key, SSL_SESSION *session);
+/* Before the handshake: who is meant, and how he may be recognised. */
+enum err tls_half_aim(struct tls_half *tls, const struct tls_target *target);
+/* The handshake failed: what was to be resumed is not tried again. */
+void tls_half_disappoint(struct tls_half *tls);

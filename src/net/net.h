@@ -114,6 +114,26 @@ enum err conn_start_tls(struct conn *conn, struct tls_context *context, moment d
 /* Client handshake, for tests, the wire runner and the relay. */
 enum err conn_start_tls_client(struct conn *conn, struct tls_context *context,
 			       struct str server_name, moment deadline) WAITS;
+/*
+ * Sessions with others that can be resumed: at most so many, the longest unused go first. What was agreed on with
+ * a certificate that was judged must not be kept under the key of one that was not.
+ */
+struct tls_sessions;
+struct tls_sessions *tls_sessions_new(size_t most);
+void tls_sessions_drop(struct tls_sessions **sessions);
+size_t tls_sessions_count(const struct tls_sessions *sessions);
+/* With whom: the client handshake to a server of which more is known, or wanted, than its name. */
+struct tls_target {
+	struct str server_name; /* SNI; an address is not sent */
+	/* With a context that judges: the certificate has to be for one of these: a name, .domain for any name in it, or
+	   an address. */
+	const struct str *names;
+	size_t name_count;
+	struct tls_sessions *sessions; /* NULL: none is resumed; outlives the conn */
+	struct str session_key;
+};
+enum err conn_start_tls_to(struct conn *conn, struct tls_context *context,
+			   const struct tls_target *target, moment deadline) WAITS;
 bool conn_is_tls(const struct conn *conn);
 const struct tls_info *conn_tls(const struct conn *conn);
 /* Channel binding data (rfc9266 tls-exporter, rfc5929 tls-unique for TLS 1.2); false when there is none. */

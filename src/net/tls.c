@@ -4,6 +4,7 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 
 enum err tls_fault(const char *what)
@@ -114,9 +115,78 @@ void tls_half_drop(struct tls_half **tls)
 	if (!*tls)
 		return;
 	SSL_free((*tls)->ssl);
+	free((char *)(uintptr_t)(*tls)->session_key.at);
 	tls_context_unref(&(*tls)->context);
 	free(*tls);
 	*tls = NULL;
+}
+
+/* ---- whom a client speaks with ---- */
+
+static bool is_address(struct str name)
+{
+	struct addr address;
+
+	return addr_parse_ip(name, &address);
+}
+
+/* A name of the list suffices (rfc6125 6.4: no wild card in a part of a label). */
+static bool expect_names(SSL *ssl, const struct tls_target *target, struct arena *arena)
+{
+	X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
+
+	X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (size_t i = 0; i < target->name_count; i++) {
+		const char *name = str_dup_c(arena, target->names[i]);
+
+		if (is_address(target->names[i]) ? X509_VERIFY_PARAM_set1_ip_asc(param, name) != 1
+						 : SSL_add1_host(ssl, name) != 1)
+			return false;
+	}
+	return true;
+}
+
+enum err tls_half_aim(struct tls_half *tls, const struct tls_target *target)
+{
+	struct arena arena = { 0 };
+	SSL_SESSION *known = NULL;
+	bool ok = true;
+
+	if (target->server_name.len && !is_address(target->server_name))
+		ok = SSL_set_tlsext_host_name(tls->ssl, str_dup_c(&arena, target->server_name));
+	ok = ok && expect_names(tls->ssl, target, &arena);
+	if (ok && target->sessions && target->session_key.len) {
+		char *key = malloc(target->session_key.len);
+
+		must(key);
+		memcpy(key, target->session_key.at, target->session_key.len);
+		tls->sessions = target->sessions;
+		tls->session_key = (struct str){ key, target->session_key.len };
+		SSL_set_app_data(tls->ssl, tls);
+		known = tls_sessions_find(tls->sessions, tls->session_key);
+	}
+	if (known)
+		ok = SSL_set_session(tls->ssl, known) == 1;
+	arena_drop(&arena);
+	return ok ? OK : tls_fault("server name");
+}
+
+void tls_half_disappoint(struct tls_half *tls)
+{
+	if (tls->sessions)
+		tls_sessions_forget(tls->sessions, tls->session_key);
+}
+
+/* Why the other side's certificate was refused says more than that it was. */
+static enum err handshake_fault(struct tls_half *tls, const char *what)
+{
+	long verdict = SSL_get_verify_result(tls->ssl);
+
+	if (SSL_is_server(tls->ssl) || verdict == X509_V_OK ||
+	    !(SSL_get_verify_mode(tls->ssl) & SSL_VERIFY_PEER) || SSL_is_init_finished(tls->ssl))
+		return tls_fault(what);
+	ERR_clear_error();
+	return fault(ERR_TLS, "certificate: %s", X509_verify_cert_error_string(verdict));
 }
 
 /* What an operation's failure means, and what to wait for. */
@@ -137,7 +207,7 @@ static enum err tls_outcome(struct tls_half *tls, int result, const char *what)
 			ERR_clear_error();
 			return tls->stream_err;
 		}
-		return tls_fault(what);
+		return handshake_fault(tls, what);
 	}
 }
 

@@ -282,11 +282,25 @@ static enum err trust(SSL_CTX *ssl, struct str roots)
 	return err || count ? err : tls_fault("trusted certificates");
 }
 
+/* Kept where the connection says; without a place it goes again. */
+static int on_new_session(SSL *ssl, SSL_SESSION *session)
+{
+	struct tls_half *tls = SSL_get_app_data(ssl);
+
+	if (!tls || !tls->sessions)
+		return 0;
+	tls_sessions_keep(tls->sessions, tls->session_key, session);
+	return 1;
+}
+
 enum err tls_client_context_new(struct str roots, struct tls_context **out)
 {
 	struct tls_context *context = context_new(false);
 	enum err err = set_rules(context->ssl, TLS_AGE_CURRENT);
 
+	SSL_CTX_set_session_cache_mode(context->ssl,
+				       SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(context->ssl, on_new_session);
 	if (!err && roots.len > 0)
 		err = trust(context->ssl, roots);
 	if (err) {

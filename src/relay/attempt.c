@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/attempt.h"
-#include "relay/dial.h"
+#include "relay/roots.h"
 
 enum {
-	SMTP_PORT = 25,
-	HOSTS_MAX = 5,
-	CONNECT_MS = 30000 /* the kernel's own patience is minutes, and there are other hosts */
-};
-
-/* One host with the addresses that the route has for it, side by side. */
-struct host {
-	struct str name;
-	struct addr addresses[DIAL_MAX];
-	size_t count;
+	CONNECT_MS = 30000, /* the kernel's own patience is minutes, and there are other hosts */
+	CONNECT_LAPTOP_MS =
+		8000, /* where there is another way, waiting is worse than asking there */
+	REST_MS =
+		30000 /* a host that many destinations go through is asked no more often when it is away */
 };
 
 /* ---- who is still to be sent to ---- */
@@ -114,6 +109,8 @@ static void send_some(struct attempt *a, const size_t *which, size_t count) WAIT
 					.utf8 = claim->utf8,
 					.envelope_id = claim->envelope_id,
 					.ret = return_name(claim->ret),
+					.submitter = claim->signed_in ? claim->sender : S(""),
+					.until = a->until,
 					.octets = a->octets,
 					.count = count,
 					.to = to,
@@ -122,158 +119,350 @@ static void send_some(struct attempt *a, const size_t *which, size_t count) WAIT
 
 	for (size_t i = 0; i < count; i++)
 		to[i] = recipient_of(a, which[i]);
-	smtp_client_send(a->client, &sending);
-	for (size_t i = 0; i < count; i++)
+	smtp_client_send(a->talk.client, &sending);
+	for (size_t i = 0; i < count; i++) {
 		a->said[which[i]] = said[i];
+		a->notifies[which[i]] =
+			smtp_client_offers(a->talk.client) & SMTP_EXT_DSN; /* rfc3461 6.2 */
+	}
 }
 
 static void send_pending(struct attempt *a) WAITS
 {
-	const struct smtp_offer *offer = smtp_client_offer(a->client);
+	const struct smtp_offer *offer = smtp_client_offer(a->talk.client);
 	size_t most = offer->rcpt_max ? (size_t)offer->rcpt_max : LIMIT_queue_batch;
 	size_t which[LIMIT_queue_batch];
 	size_t count = 0;
 
-	a->has_dsn = smtp_client_offers(a->client) & SMTP_EXT_DSN;
-	for (size_t i = 0; i < a->claim->recipients.count; i++) {
+	for (size_t i = 0; i < a->claim->recipients.count; i++)
 		if (attempt_is_pending(&a->said[i]))
 			which[count++] = i;
-	}
-	for (size_t at = 0; at < count && smtp_client_is_open(a->client); at += most)
+	for (size_t at = 0; at < count && smtp_client_is_open(a->talk.client); at += most)
 		send_some(a, which + at, count - at < most ? count - at : most);
+}
+
+/* ---- places at hosts that many destinations go through ---- */
+
+static void leave_place(struct relay *relay, struct destination **place)
+{
+	if (!*place)
+		return;
+	destination_leave(*place);
+	*place = NULL;
+	waitq_wake_all(&relay->ways_moved);
+}
+
+void dialogue_end(struct relay *relay, struct dialogue_out *talk) WAITS
+{
+	smtp_client_drop(&talk->client);
+	leave_place(relay, &talk->place);
+	*talk = (struct dialogue_out){ .peer = talk->peer, .session = talk->session };
+}
+
+/* False: the host is known to be away, or we are told to stop; everybody has been told. */
+static bool take_place(struct attempt *a) WAITS
+{
+	struct relay *relay = a->relay;
+	struct smtp_said rest;
+
+	if (!a->way.is_fixed || a->talk.place)
+		return true;
+	for (;;) {
+		if (destination_rests(&relay->ways, a->way.key, a->arena, &rest)) {
+			a->is_site_down = true;
+			say_for_pending(a, rest);
+			return false;
+		}
+		if (!destination_is_full(&relay->ways, a->way.key))
+			break;
+		/* One that waits for a message of its way has it now. */
+		if (relay_end_parked(relay, a->way.key))
+			continue;
+		if (waitq_wait(&relay->ways_moved, a->until))
+			return false;
+	}
+	a->talk.place = destination_enter(&relay->ways, a->way.key);
+	return true;
+}
+
+static void note_place(struct attempt *a, const struct smtp_said *trouble)
+{
+	if (!a->talk.place)
+		return;
+	if (!trouble) {
+		destination_went_well(&a->relay->ways, a->talk.place);
+		return;
+	}
+	destination_failed(a->talk.place);
+	if (a->is_site_down || trouble->is_sign_in)
+		destination_rest(a->talk.place, in_ms(REST_MS), trouble);
 }
 
 /* ---- a session ---- */
 
-static bool open_session(struct attempt *a, const struct host *host, enum smtp_tls_policy tls,
-			 struct smtp_said *said) WAITS
+static enum err find_context(struct attempt *a, struct tls_context **out)
 {
-	struct smtp_client_options options = { .hello = a->relay->role->config->hostname,
-					       .tls = tls,
-					       .tls_context = a->relay->tls,
-					       .server_name = host->name,
-					       .trace = a->relay->role->trace,
-					       .session = id_new() };
-	struct stream *stream = NULL;
+	struct relay *relay = a->relay;
+	enum err err = OK;
+
+	*out = relay->tls;
+	if (a->way.tls != QUEUE_TLS_VERIFIED)
+		return OK;
+	if (!relay->verifying)
+		err = roots_context(&relay->verifying);
+	*out = relay->verifying;
+	return err;
+}
+
+static bool reach(struct attempt *a, const struct way_host *host, struct stream **stream,
+		  struct smtp_said *said) WAITS
+{
+	struct dialled dialled = {
+		.addresses = host->addresses,
+		.count = host->count,
+		.sources = a->way.sources,
+		.source_count = a->way.source_count,
+		.deadline = sooner(in_ms(a->claim->fallback ? CONNECT_LAPTOP_MS : CONNECT_MS),
+				   a->until),
+	};
 	char address[ADDR_TEXT];
 	size_t which = 0;
 
-	if (dial(host->addresses, host->count, in_ms(CONNECT_MS), &stream, &which)) {
+	if (dial(&dialled, stream, &which)) {
 		*said = said_by_us(
 			SMTP_DEFERRED, 451, S("4.4.1"),
 			str_print(a->arena, "%.*s: %s", STR_ARGS(host->name), fault_text()));
 		return false;
 	}
 	addr_print_ip(&host->addresses[which], address);
-	a->peer = str_print(a->arena, "%.*s [%s]", STR_ARGS(host->name), address);
-	a->session = options.session;
-	a->is_site_down = false;
-	smtp_client_open(conn_new(stream), &options, &a->client, a->arena, said);
-	return a->client != NULL;
+	a->talk.peer = host->addresses[which].family == ADDR_UNIX
+			       ? str_print(a->arena, "localhost [unix:%.*s]", STR_ARGS(host->name))
+			       : str_print(a->arena, "%.*s [%s]", STR_ARGS(host->name), address);
+	return true;
 }
 
-/* TLS that is only wished for must not keep the mail: then it goes in the clear [rfc7435 3]. */
-static bool open_somehow(struct attempt *a, const struct host *host, struct smtp_said *said) WAITS
+/* An operator has to do something, and mail waits for it. */
+static void tell_sign_in(struct attempt *a, const struct way_host *host,
+			 const struct smtp_said *said)
 {
-	if (open_session(a, host, SMTP_TLS_MAY, said))
+	TRACE(a->relay->role->trace, a->talk.session, 0, trouble, .err = S("DENIED"),
+	      .detail = str_print(
+		      a->arena,
+		      "signing in at %.*s as %.*s: %u %.*s: mail for it waits; `glasspost "
+		      "credential add %.*s --user USER` sets the password anew",
+		      STR_ARGS(host->name), STR_ARGS(a->way.user), said->reply.code,
+		      STR_ARGS(said->reply.text), STR_ARGS(a->way.credential)));
+}
+
+static bool open_session(struct attempt *a, const struct way_host *host, enum smtp_tls_policy tls,
+			 struct smtp_said *said) WAITS
+{
+	struct str names[3];
+	struct smtp_client_options options = {
+		.hello = a->relay->role->config->hostname,
+		.is_lmtp = a->way.transport == QUEUE_BY_LMTP,
+		.tls = tls,
+		.server_name = host->name,
+		.tls_names = names,
+		.tls_name_count = way_names(&a->way, host, a->arena, names),
+		.tls_sessions = a->relay->tls_sessions,
+		.tls_session_key =
+			str_print(a->arena, "%.*s %u %u %.*s", STR_ARGS(host->name), a->way.port,
+				  (unsigned)a->way.tls, STR_ARGS(a->way.target)),
+		.user = a->way.user,
+		.password = a->way.password,
+		.until = a->until,
+		.trace = a->relay->role->trace,
+		.session = id_new()
+	};
+	struct stream *stream = NULL;
+
+	if (find_context(a, &options.tls_context)) {
+		*said = said_by_us(SMTP_DEFERRED, 451, S("4.7.5"),
+				   str_dup(a->arena, str_of(fault_text())));
+		return false;
+	}
+	if (!reach(a, host, &stream, said))
+		return false;
+	a->talk.session = options.session;
+	a->is_site_down = false;
+	a->has_reached = true;
+	smtp_client_open(conn_new(stream), &options, &a->talk.client, a->arena, said);
+	if (!a->talk.client)
+		return false;
+	a->talk.way_key = a->way.key;
+	return true;
+}
+
+/* TLS that is only wished for must not keep the mail: then it goes in the clear [rfc7435 3]. Not a password. */
+static bool open_somehow(struct attempt *a, const struct way_host *host, struct smtp_said *said)
+	WAITS
+{
+	enum smtp_tls_policy tls = way_tls(&a->way);
+
+	if (open_session(a, host, tls, said))
 		return true;
-	return said->is_tls && open_session(a, host, SMTP_TLS_NONE, said);
+	return said->is_tls && tls == SMTP_TLS_MAY && !a->way.credential.len &&
+	       open_session(a, host, SMTP_TLS_NONE, said);
 }
 
 /* ---- the way ---- */
 
-static size_t hosts_of(const struct mail_route *route, struct host *hosts, size_t room)
+static void try_hosts(struct attempt *a, const struct way_host *hosts, size_t count) WAITS
 {
-	size_t count = 0;
-
-	for (size_t i = 0; i < route->count; i++) {
-		const struct mail_hop *hop = &route->hops[i];
-		struct host *host = count ? &hosts[count - 1] : NULL;
-
-		if (!host || !str_is_nocase(host->name, hop->host)) {
-			if (count == room)
-				break;
-			host = &hosts[count++];
-			*host = (struct host){ .name = hop->host };
-		}
-		if (host->count < DIAL_MAX)
-			host->addresses[host->count++] = hop->address;
-	}
-	return count;
-}
-
-/* rfc5321 4.1.3: [192.0.2.1] and [IPv6:2001:db8::1] are the host itself. */
-static bool literal_of(struct str destination, struct host *host)
-{
-	struct str inside;
-
-	if (destination.len < 3 || destination.at[0] != '[')
-		return false;
-	inside = str_from(str_first(destination, destination.len - 1), 1);
-	if (str_starts_nocase(inside, S("IPv6:")))
-		inside = str_from(inside, 5);
-	*host = (struct host){ .name = destination, .count = 1 };
-	host->addresses[0].port = SMTP_PORT;
-	if (!addr_parse_ip(inside, &host->addresses[0]))
-		return false;
-	host->addresses[0].port = SMTP_PORT;
-	return true;
-}
-
-/* How many hosts to try; 0: `said` tells everybody why not. */
-static size_t find_hosts(struct attempt *a, struct host *hosts, size_t room) WAITS
-{
-	const struct config *config = a->relay->role->config;
-	struct mail_route_question question = { .domain = a->claim->destination,
-						.port = SMTP_PORT,
-						.session = a->claim->session,
-						.own_names = &config->hostname,
-						.own_name_count = 1 };
-	struct mail_route route = { 0 };
-
-	if (literal_of(a->claim->destination, &hosts[0]))
-		return 1;
-	mail_route_find(a->relay->resolver, &question, a->arena, &route);
-	if (route.verdict == ROUTE_FOUND)
-		return hosts_of(&route, hosts, room);
-	say_for_all(a, said_by_us(route.verdict == ROUTE_TEMPORARY ? SMTP_DEFERRED : SMTP_REFUSED,
-				  route.code, route.enhanced, route.reason));
-	return 0;
-}
-
-static void try_hosts(struct attempt *a, const struct host *hosts, size_t count) WAITS
-{
-	bool all_refuse = true;
+	bool all_refuse = !a->way.is_fixed;
 
 	a->is_site_down = true;
-	for (size_t i = 0; i < count && count_pending(a) && !fiber_is_stopping(); i++) {
+	for (size_t i = 0;
+	     i < count && count_pending(a) && !fiber_is_stopping() && now() < a->until; i++) {
 		struct smtp_said said;
 
-		smtp_client_drop(&a->client);
+		dialogue_end(a->relay, &a->talk);
+		if (!take_place(a))
+			return;
 		if (open_somehow(a, &hosts[i], &said)) {
 			all_refuse = false;
+			note_place(a, NULL);
 			send_pending(a);
-		} else {
-			all_refuse = all_refuse && said.result == SMTP_REFUSED;
-			say_for_pending(a, said);
+			continue;
 		}
+		all_refuse = all_refuse && said.result == SMTP_REFUSED;
+		say_for_pending(a, said);
+		note_place(a, &said);
+		leave_place(a->relay, &a->talk.place);
+		if (!said.is_sign_in)
+			continue;
+		/* With a password that is wrong nobody of this destination gets further, and who tries too
+		   often is shut out. */
+		tell_sign_in(a, &hosts[i], &said);
+		a->is_site_down = true;
 	}
 	if (all_refuse)
 		refuse_pending(a);
 }
 
-void attempt_run(struct attempt *a) WAITS
+static void go(struct attempt *a, bool fallback) WAITS
 {
-	struct host *hosts = NEW_ARRAY(a->arena, struct host, HOSTS_MAX);
+	struct relay *relay = a->relay;
+	struct way_host *hosts = NEW_ARRAY(a->arena, struct way_host, WAY_HOSTS_MAX);
+	struct way_finding finding = { .resolver = relay->resolver,
+				       .hostname = relay->role->config->hostname,
+				       .own = relay->own,
+				       .own_count = relay->own_count,
+				       .session = a->claim->session,
+				       .arena = a->arena };
+	struct smtp_said why;
 	size_t count;
 
-	a->said = NEW_ARRAY(a->arena, struct smtp_said, a->claim->recipients.count);
-	say_for_all(a, said_by_us(SMTP_DEFERRED, 451, S("4.4.1"), S("no host was tried")));
-	if (a->client)
-		send_pending(a);
-	if (!count_pending(a))
+	way_of_claim(a->claim, fallback, a->arena, &a->way);
+	if (a->way.credential.len && !a->way.password.len) {
+		say_for_pending(a, said_by_us(SMTP_DEFERRED, 451, S("4.7.0"),
+					      str_print(a->arena,
+							"the password of credential %.*s does not "
+							"open: it was kept under another store.key",
+							STR_ARGS(a->way.credential))));
 		return;
-	count = find_hosts(a, hosts, HOSTS_MAX);
+	}
+	count = way_find_hosts(&a->way, &finding, hosts, &why);
 	if (count)
 		try_hosts(a, hosts, count);
+	else
+		say_for_all(a, why);
+}
+
+/* The MX hosts first, and the other host where port 25 is closed to everybody from here. */
+static void go_as_a_laptop(struct attempt *a) WAITS
+{
+	struct outside *outside = &a->relay->outside;
+	bool was_blocked = outside_is_blocked(outside);
+
+	if (!was_blocked) {
+		go(a, false);
+		if (a->is_site_down && count_pending(a) && !fiber_is_stopping() &&
+		    outside_failed(outside))
+			TRACE(a->relay->role->trace, a->claim->session, 0, policy,
+			      .rule = S("fallback"), .verdict = S("accept"),
+			      .detail = str_print(a->arena,
+						  "port 25 is out of reach, mail goes by %.*s",
+						  STR_ARGS(a->claim->target)));
+		else if (a->has_reached)
+			outside_reached(outside);
+	}
+	if (!outside_is_blocked(outside) || !count_pending(a) || fiber_is_stopping())
+		return;
+	go(a, true);
+	if (a->is_site_down)
+		outside_forget(outside);
+}
+
+/* ---- ways that lead nowhere ---- */
+
+/* "550 5.1.1 nobody here", or the text alone. */
+static struct smtp_said error_said(struct str text)
+{
+	struct smtp_said said = said_by_us(SMTP_REFUSED, 550, S("5.7.1"), text);
+	struct scan scan = scan_of(text);
+	struct str word;
+	uint64_t code;
+
+	if (!take_until(&scan, ' ', &word) || word.len != 3 || !str_to_u64(word, 599, &code) ||
+	    code < 400)
+		return said;
+	said.reply.code = (unsigned)code;
+	said.reply.enhanced = code < 500 ? S("4.7.1") : S("5.7.1");
+	said.reply.text = scan_rest(&scan);
+	said.result = code < 500 ? SMTP_DEFERRED : SMTP_REFUSED;
+	if (take_until(&scan, ' ', &word) && word.len >= 5 && word.len < 10 &&
+	    word.at[0] == text.at[0] && word.at[1] == '.') {
+		said.reply.enhanced = word;
+		said.reply.text = scan_rest(&scan);
+	}
+	return said;
+}
+
+static bool leads_nowhere(struct attempt *a)
+{
+	struct str text = a->claim->target;
+
+	switch ((enum queue_transport)a->claim->transport) {
+	case QUEUE_DISCARD:
+		a->is_final = true;
+		say_for_all(a,
+			    (struct smtp_said){ .result = SMTP_SENT,
+						.reply = { 250, S("2.0.0"),
+							   S("thrown away, as its route says") } });
+		return true;
+	case QUEUE_ERROR:
+		say_for_all(a, error_said(text.len ? text : S("no mail is sent there")));
+		return true;
+	default:
+		return false;
+	}
+}
+
+void attempt_run(struct attempt *a) WAITS
+{
+	struct answer_queue_claim *claim = a->claim;
+	struct way way;
+
+	a->until = in_ms((int64_t)claim->lease_ms / 6 * 5);
+	a->said = NEW_ARRAY(a->arena, struct smtp_said, claim->recipients.count);
+	a->notifies = NEW_ARRAY(a->arena, bool, claim->recipients.count);
+	a->is_final = claim->transport == QUEUE_BY_LMTP;
+	a->is_site_down = false;
+	a->has_reached = false;
+	say_for_all(a, said_by_us(SMTP_DEFERRED, 451, S("4.4.1"), S("no host was tried")));
+	if (leads_nowhere(a))
+		return;
+	if (a->talk.client) {
+		way_of_claim(claim, outside_is_blocked(&a->relay->outside), a->arena, &way);
+		if (str_is(a->talk.way_key, way.key))
+			send_pending(a);
+	}
+	if (!count_pending(a))
+		return;
+	if (claim->fallback)
+		go_as_a_laptop(a);
+	else
+		go(a, false);
 }

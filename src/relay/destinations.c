@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/destinations.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 void destinations_init(struct destinations *destinations, unsigned most)
@@ -106,6 +107,41 @@ void destination_went_well(const struct destinations *destinations, struct desti
 void destination_failed(struct destination *destination)
 {
 	destination->allowed = destination->allowed > 1 ? destination->allowed / 2 : 1;
+}
+
+static void copy(char *to, size_t room, struct str text)
+{
+	snprintf(to, room, "%.*s", STR_ARGS(str_first(text, room - 1)));
+}
+
+void destination_rest(struct destination *destination, moment until, const struct smtp_said *why)
+{
+	destination->rests_until = until;
+	destination->code = why->reply.code;
+	copy(destination->enhanced, sizeof(destination->enhanced), why->reply.enhanced);
+	copy(destination->text, sizeof(destination->text), why->reply.text);
+}
+
+bool destination_rests(struct destinations *destinations, struct str name, struct arena *arena,
+		       struct smtp_said *why)
+{
+	const struct destination *destination = find(destinations, name);
+
+	if (!destination || now() >= destination->rests_until)
+		return false;
+	*why = (struct smtp_said){ .result = SMTP_DEFERRED,
+				   .is_ours = true,
+				   .reply = { destination->code,
+					      str_dup(arena, str_of(destination->enhanced)),
+					      str_dup(arena, str_of(destination->text)) } };
+	return true;
+}
+
+bool destination_is_full(struct destinations *destinations, struct str name)
+{
+	const struct destination *destination = find(destinations, name);
+
+	return destination && destination->open >= destination->allowed;
 }
 
 size_t destinations_full(const struct destinations *destinations, struct str *out, size_t room)

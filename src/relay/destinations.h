@@ -9,7 +9,8 @@
  *  (1) A destination has at least one connection and at most `most`.
  *  (2) At most DESTINATIONS_MAX are remembered; those without a connection that were unused longest go first.
  */
-#include "base/base.h"
+#include "fiber/fiber.h"
+#include "smtp/client.h"
 
 enum { DESTINATIONS_MAX = 10000, DESTINATION_FIRST = 5 };
 
@@ -19,6 +20,11 @@ struct destination {
 	struct str name; /* in the destination's own allocation */
 	unsigned allowed;
 	unsigned open;
+	/* It is away, or does not believe us: nobody asks until then. */
+	moment rests_until;
+	unsigned code;
+	char enhanced[12];
+	char text[200];
 };
 
 struct destinations {
@@ -36,5 +42,11 @@ void destination_leave(struct destination *destination);
 void destination_went_well(const struct destinations *destinations,
 			   struct destination *destination);
 void destination_failed(struct destination *destination);
+/* It is left alone until then, for the reason that it gave. */
+void destination_rest(struct destination *destination, moment until, const struct smtp_said *why);
+/* Does it rest? Then *why has the reason, its texts in the arena. */
+bool destination_rests(struct destinations *destinations, struct str name, struct arena *arena,
+		       struct smtp_said *why);
+bool destination_is_full(struct destinations *destinations, struct str name);
 /* Those that have all they may: up to `room` names, views that hold until the next call. */
 size_t destinations_full(const struct destinations *destinations, struct str *out, size_t room);

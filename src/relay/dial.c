@@ -11,22 +11,46 @@ struct call {
 
 /* All on the stack of who dials: he stays until the last of the calls has ended. */
 struct dialling {
+	const struct dialled *dialled;
 	struct call calls[DIAL_MAX];
 	size_t begun, ended;
 	struct waitq moved;
-	moment deadline;
 	struct stream *stream; /* of the first that answered */
 	size_t which;
 	enum err err; /* of the last that failed */
 	char text[FAULT_TEXT_MAX];
 };
 
+/* One of ours of that family, by chance; NULL: there is none. */
+static const struct addr *choose_source(const struct dialled *dialled, enum addr_family family)
+{
+	const struct addr *chosen = NULL;
+	uint64_t seen = 0;
+
+	for (size_t i = 0; i < dialled->source_count; i++)
+		if (dialled->sources[i].family == family && random_u64() % ++seen == 0)
+			chosen = &dialled->sources[i];
+	return chosen;
+}
+
+static enum err connect_to(const struct dialled *dialled, const struct addr *address,
+			   struct stream **out) WAITS
+{
+	const struct addr *source = choose_source(dialled, address->family);
+	char text[ADDR_TEXT];
+
+	if (source || !dialled->source_count || address->family == ADDR_UNIX)
+		return stream_connect_from(source, address, dialled->deadline, out);
+	addr_print_ip(address, text);
+	return fault(ERR_UNSUPPORTED, "connect to %s: no source address of its kind", text);
+}
+
 static void call_fiber(void *arg) WAITS
 {
 	struct call *call = arg;
 	struct dialling *d = call->dialling;
 	struct stream *stream = NULL;
-	enum err err = stream_connect(call->address, d->deadline, &stream);
+	enum err err = connect_to(d->dialled, call->address, &stream);
 
 	if (err) {
 		d->err = err;
@@ -74,10 +98,10 @@ static void end_calls(struct dialling *d) WAITS
 		(void)waitq_wait_through(&d->moved, NEVER);
 }
 
-enum err dial(const struct addr *addresses, size_t count, moment deadline, struct stream **out,
-	      size_t *which) WAITS
+enum err dial(const struct dialled *dialled, struct stream **out, size_t *which) WAITS
 {
-	struct dialling d = { .deadline = deadline, .err = ERR_TIMEOUT, .text = "no answer" };
+	const size_t count = dialled->count;
+	struct dialling d = { .dialled = dialled, .err = ERR_TIMEOUT, .text = "no answer" };
 	enum err err = OK;
 
 	must(count > 0 && count <= DIAL_MAX);
@@ -85,7 +109,7 @@ enum err dial(const struct addr *addresses, size_t count, moment deadline, struc
 	for (size_t i = 0; !err && !d.stream && i < count; i++) {
 		bool is_last = i + 1 == count;
 
-		err = begin_call(&d, &addresses[i]);
+		err = begin_call(&d, &dialled->addresses[i]);
 		if (!err)
 			err = wait_for_answer(&d, is_last ? NEVER : in_ms(DIAL_STAGGER_MS));
 	}

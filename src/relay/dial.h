@@ -9,6 +9,16 @@
 
 enum { DIAL_STAGGER_MS = 250, DIAL_MAX = 16 };
 
-/* `count` at most DIAL_MAX. *out: the stream, *which: of which address. Fails as the last one to fail did. */
-[[nodiscard]] enum err dial(const struct addr *addresses, size_t count, moment deadline,
-			    struct stream **out, size_t *which) WAITS;
+struct dialled {
+	const struct addr *addresses;
+	size_t count; /* from 1 to DIAL_MAX */
+	/* From which addresses of ours, one by chance of those of the family; an address without one is passed over.
+	   None: from any. */
+	const struct addr *sources;
+	size_t source_count;
+	moment deadline;
+};
+
+/* *out: the stream, *which: of which address. Fails as the last one to fail did. */
+[[nodiscard]] enum err dial(const struct dialled *dialled, struct stream **out, size_t *which)
+	WAITS;

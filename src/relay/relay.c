@@ -5,6 +5,9 @@
  */
 #include "relay/relay.h"
 #include "relay/attempt.h"
+#include "relay/own.h"
+#include "relay/parked.h"
+#include "relay/roots.h"
 
 #include <stdlib.h>
 
@@ -14,9 +17,9 @@ enum {
 	CLAIM_WAIT_FULL_MS = 20000, /* what is full now may not be so for long */
 	CALL_MS = 30000,
 	AGAIN_MS = 500,
+	SWEEP_MS = 1000,
 	LAST_REPORTS_MS = 5000,
-	REUSED_MAX =
-		100 /* messages in one session, so that others of a slow server get their turn */
+	TLS_SESSIONS = 2000
 };
 
 /* One claim on its way, and the session it goes by. */
@@ -27,6 +30,7 @@ struct errand {
 	struct answer_queue_claim claim;
 	struct destination *destination;
 	struct attempt attempt;
+	unsigned sent; /* messages in the session */
 };
 
 /* ---- asking for work ---- */
@@ -76,6 +80,7 @@ static struct ask_queue_report report_of(struct errand *errand)
 	uint64_t *numbers = NEW_ARRAY(arena, uint64_t, room);
 	uint64_t *results = NEW_ARRAY(arena, uint64_t, room);
 	uint64_t *codes = NEW_ARRAY(arena, uint64_t, room);
+	uint64_t *notifies = NEW_ARRAY(arena, uint64_t, room);
 	struct str *enhanced = NEW_ARRAY(arena, struct str, room);
 	struct str *texts = NEW_ARRAY(arena, struct str, room);
 	size_t count = 0;
@@ -88,17 +93,19 @@ static struct ask_queue_report report_of(struct errand *errand)
 		numbers[count] = errand->claim.numbers.at[i];
 		results[count] = (uint64_t)said->result;
 		codes[count] = said->reply.code;
+		notifies[count] = attempt->notifies[i];
 		enhanced[count] = said->reply.enhanced;
 		texts[count++] = one_line(arena, said->reply.text);
 	}
 	return (struct ask_queue_report){ .lease = errand->claim.lease,
 					  .message = errand->claim.message,
-					  .session = attempt->session,
-					  .peer = str_first(attempt->peer, LIMIT_queue_peer),
-					  .has_dsn = attempt->has_dsn,
+					  .session = attempt->talk.session,
+					  .peer = str_first(attempt->talk.peer, LIMIT_queue_peer),
+					  .is_final = attempt->is_final,
 					  .site_down = attempt->is_site_down,
 					  .numbers = { numbers, count },
 					  .results = { results, count },
+					  .notifies = { notifies, count },
 					  .codes = { codes, count },
 					  .enhanced = { enhanced, count },
 					  .texts = { texts, count } };
@@ -118,17 +125,25 @@ static void report(struct errand *errand) WAITS
 
 /* ---- one errand ---- */
 
+static void wipe(struct str secret)
+{
+	if (secret.len)
+		explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
+}
+
 static enum err send_claim(struct errand *errand) WAITS
 {
 	struct attempt *attempt = &errand->attempt;
 	enum err err = body_map(&errand->claim.body, &attempt->octets);
 
+	if (!err) {
+		attempt_run(attempt);
+		body_unmap(&errand->claim.body, attempt->octets);
+	}
+	wipe(errand->claim.password);
+	body_done(&errand->claim.body);
 	if (err)
 		return err;
-	attempt->claim = &errand->claim;
-	attempt_run(attempt);
-	body_unmap(&errand->claim.body, attempt->octets);
-	body_done(&errand->claim.body);
 	if (attempt->is_site_down)
 		destination_failed(errand->destination);
 	else
@@ -137,10 +152,11 @@ static enum err send_claim(struct errand *errand) WAITS
 	return OK;
 }
 
-static bool may_go_on(const struct errand *errand)
+static bool may_go_on(struct errand *errand)
 {
-	return errand->attempt.client && smtp_client_is_open(errand->attempt.client) &&
-	       !errand->relay->closing && !fiber_is_stopping();
+	return ++errand->sent < SESSION_MESSAGES_MAX && errand->attempt.talk.client &&
+	       smtp_client_is_open(errand->attempt.talk.client) && !errand->relay->closing &&
+	       !fiber_is_stopping();
 }
 
 /* More to the same destination, while its session is open. */
@@ -155,25 +171,40 @@ static bool claim_more(struct errand *errand) WAITS
 	return !err && errand->claim.lease != 0;
 }
 
+/* An open session that goes its way, if one waits. */
+static void take_parked(struct errand *errand)
+{
+	struct parked parked;
+	struct way way;
+
+	way_of_claim(&errand->claim, outside_is_blocked(&errand->relay->outside),
+		     &errand->claim_arena, &way);
+	if (!unpark(errand->relay, way.key, &parked))
+		return;
+	errand->arena = parked.arena;
+	errand->attempt.talk = parked.talk;
+	errand->sent = parked.sent;
+}
+
 static void errand_fiber(void *arg) WAITS
 {
 	struct errand *errand = arg;
 	struct relay *relay = errand->relay;
-	unsigned sent = 0;
 
 	errand->attempt.relay = relay;
+	errand->attempt.claim = &errand->claim;
+	take_parked(errand);
 	errand->attempt.arena = &errand->arena;
 	errand->destination = destination_enter(&relay->destinations, errand->claim.destination);
-	while (!send_claim(errand) && ++sent < REUSED_MAX && may_go_on(errand) &&
-	       claim_more(errand))
+	while (!send_claim(errand) && may_go_on(errand) && claim_more(errand))
 		;
-	smtp_client_drop(&errand->attempt.client);
 	destination_leave(errand->destination);
+	park(relay, &errand->attempt.talk, &errand->arena, errand->sent);
 	body_done(&errand->claim.body);
 	arena_drop(&errand->claim_arena);
-	arena_drop(&errand->arena);
 	free(errand);
-	semaphore_give(&relay->slots);
+	relay->errand_count--;
+	waitq_wake_one(&relay->errand_ended);
 }
 
 static enum err begin_errand(struct relay *relay) WAITS
@@ -192,26 +223,48 @@ static enum err begin_errand(struct relay *relay) WAITS
 		err = fiber_spawn(&relay->errands, "errand", errand_fiber, errand, NULL);
 	if (!err)
 		return OK;
+	wipe(errand->claim.password);
 	body_done(&errand->claim.body);
 	arena_drop(&errand->claim_arena);
 	free(errand);
 	return err;
 }
 
+/* As many as the configuration says now. */
+static enum err take_turn(struct relay *relay) WAITS
+{
+	while (relay->errand_count >= relay->role->config->relay_connections) {
+		enum err err = waitq_wait(&relay->errand_ended, NEVER);
+
+		if (err)
+			return err;
+	}
+	relay->errand_count++;
+	return OK;
+}
+
 static void claim_fiber(void *arg) WAITS
 {
 	struct relay *relay = arg;
 
-	while (!relay->closing && !semaphore_take(&relay->slots, NEVER)) {
+	while (!relay->closing && !take_turn(relay)) {
 		enum err err = begin_errand(relay);
 
 		if (!err)
 			continue;
-		semaphore_give(&relay->slots);
+		relay->errand_count--;
 		/* The store is away or overloaded: it will be asked again soon. */
 		if (fiber_is_stopping() || (err != ERR_AGAIN && fiber_sleep(in_ms(AGAIN_MS))))
 			return;
 	}
+}
+
+static void sweep_fiber(void *arg) WAITS
+{
+	struct relay *relay = arg;
+
+	while (!fiber_sleep(in_ms(SWEEP_MS)))
+		parked_sweep(relay, relay->closing);
 }
 
 /* ---- the role ---- */
@@ -226,22 +279,37 @@ static struct resolver *make_resolver(const struct role *role)
 					    .trace = role->trace });
 }
 
-static enum err begin(struct role *role) WAITS
+static struct relay *relay_new(struct role *role)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
-	enum err err;
+	const unsigned site_most = (unsigned)role->config->relay_site_connections;
 
 	must(relay);
 	relay->role = role;
 	relay->run = random_u64() | 1;
-	role->state = relay;
-	destinations_init(&relay->destinations, (unsigned)role->config->relay_site_connections);
-	semaphore_init(&relay->slots, (size_t)role->config->relay_connections);
+	destinations_init(&relay->destinations, site_most);
+	destinations_init(&relay->ways, site_most);
+	waitq_init(&relay->ways_moved);
+	waitq_init(&relay->errand_ended);
+	list_init(&relay->parked);
 	group_init(&relay->errands);
+	relay->tls_sessions = tls_sessions_new(TLS_SESSIONS);
 	relay->resolver = make_resolver(role);
+	own_addresses(role->config, &relay->own, &relay->own_count);
+	return relay;
+}
+
+static enum err begin(struct role *role) WAITS
+{
+	struct relay *relay = relay_new(role);
+	enum err err;
+
+	role->state = relay;
 	err = tls_client_context_new(S(""), &relay->tls);
 	for (int i = 0; !err && i < CLAIMERS; i++)
 		err = fiber_spawn(&role->fibers, "claims", claim_fiber, relay, NULL);
+	if (!err)
+		err = fiber_spawn(&role->fibers, "sweeper", sweep_fiber, relay, NULL);
 	return err;
 }
 
@@ -249,7 +317,11 @@ static enum err reload(struct role *role) WAITS
 {
 	struct relay *relay = role->state;
 
-	relay->destinations.most = (unsigned)role->config->relay_site_connections;
+	relay->destinations.most = relay->ways.most =
+		(unsigned)role->config->relay_site_connections;
+	free(relay->own);
+	own_addresses(role->config, &relay->own, &relay->own_count);
+	waitq_wake_all(&relay->errand_ended);
 	return OK;
 }
 
@@ -266,6 +338,7 @@ static void stop(struct role *role, moment deadline) WAITS
 		group_stop(&relay->errands);
 		(void)group_wait(&relay->errands, in_ms(LAST_REPORTS_MS));
 	}
+	parked_sweep(relay, true);
 	if (role->store)
 		link_detach(role->store, 0);
 }
@@ -280,9 +353,14 @@ static void end(struct role *role) WAITS
 	group_stop(&relay->errands);
 	while (relay->errands.count)
 		(void)group_wait(&relay->errands, NEVER);
+	parked_sweep(relay, true);
 	resolver_drop(&relay->resolver);
 	destinations_done(&relay->destinations);
+	destinations_done(&relay->ways);
 	tls_context_unref(&relay->tls);
+	tls_context_unref(&relay->verifying);
+	tls_sessions_drop(&relay->tls_sessions);
+	free(relay->own);
 	free(relay);
 }
 
@@ -290,6 +368,8 @@ static void prepare(void)
 {
 	tls_prepare();
 	smtp_client_prepare();
+	roots_prepare();
+	own_prepare();
 }
 
 const struct role_ops relay_role = {

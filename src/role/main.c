@@ -57,7 +57,7 @@ static void set_signals(void)
 static enum err enter_sandbox(struct process *process, char **words)
 {
 	const struct sandbox_request request = {
-		.role = role_kind_name(process->ops->kind),
+		.role = words[3],
 		.folder = words[0][0] ? words[0] : NULL,
 		.user = words[1],
 		.required = strcmp(words[2], "required") == 0,
@@ -68,6 +68,15 @@ static enum err enter_sandbox(struct process *process, char **words)
 	return sandbox_enter(&request, &process->report);
 }
 
+/* "relay" or "relay-sockets": a row of its own, or one that begins like it. */
+static bool is_row_of(enum role_kind kind, const char *row)
+{
+	const char *name = role_kind_name(kind);
+	size_t len = strlen(name);
+
+	return strncmp(row, name, len) == 0 && (row[len] == '\0' || row[len] == '-');
+}
+
 int role_main(const struct role_ops *ops, int argc, char **argv)
 {
 	static const char *const names[] = { "none",   "supervisor", "gate-mx", "gate-user",
@@ -76,7 +85,7 @@ int role_main(const struct role_ops *ops, int argc, char **argv)
 	struct world *world;
 
 	static_assert(COUNT_OF(names) == ROLE_KINDS);
-	if (argc != 6 || channel_of_fd(BOSS_FD, &process.boss)) {
+	if (argc != 7 || !is_row_of(ops->kind, argv[6]) || channel_of_fd(BOSS_FD, &process.boss)) {
 		fprintf(stderr, "glasspost role %s: is started by the supervisor only\n",
 			role_kind_name(ops->kind));
 		return 64;

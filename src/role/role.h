@@ -72,7 +72,7 @@ struct role_ops {
 /* A role's whole life on this boss channel, as a fiber; returns when it was stopped or the boss is gone. */
 void role_run(const struct role_ops *ops, struct channel *boss, bool together) WAITS;
 /*
- * The process: `glasspost role NAME FOLDER USER try|required`; gives its exit status. argv becomes the
+ * The process: `glasspost role NAME FOLDER USER try|required ROW` (ROW: of sandbox/roles.def); gives its exit status. argv becomes the
  * process's title.
  */
 int role_main(const struct role_ops *ops, int argc, char **argv);

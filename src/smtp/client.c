@@ -58,7 +58,17 @@ static struct smtp_client *client_new(struct conn *conn, const struct smtp_clien
 	own->server_name = str_dup(&client->memory, options->server_name);
 	own->user = str_dup(&client->memory, options->user);
 	own->password = str_dup(&client->memory, options->password);
+	client->until = options->until ? options->until : NEVER;
 	return client;
+}
+
+void client_forget_password(struct smtp_client *client)
+{
+	struct str *password = &client->options.password;
+
+	if (password->len > 0)
+		explicit_bzero((char *)(uintptr_t)password->at, password->len);
+	*password = S("");
 }
 
 void smtp_client_open(struct conn *conn, const struct smtp_client_options *options,
@@ -70,6 +80,9 @@ void smtp_client_open(struct conn *conn, const struct smtp_client_options *optio
 	trace_connect(client);
 	err = client_begin(client, said);
 	arena_reset(&client->scratch);
+	client_forget_password(client);
+	client->options.tls_names = NULL; /* the caller's, and not needed any more */
+	client->options.tls_session_key = S("");
 	if (err || !client->is_open)
 		*said = client_end(client);
 	*out = client;
@@ -131,13 +144,12 @@ void smtp_client_drop(struct smtp_client **client) WAITS
 		return;
 	*client = NULL;
 	c->arena = &last_words;
+	c->until = NEVER;
 	if (c->is_open)
 		say_quit(c);
 	trace_close(c);
 	conn_drop(&c->conn);
 	smtp_reply_reader_done(&c->reader);
-	if (c->options.password.len > 0)
-		explicit_bzero((char *)(uintptr_t)c->options.password.at, c->options.password.len);
 	arena_drop(&c->scratch);
 	arena_drop(&c->memory);
 	arena_drop(&last_words);

@@ -41,7 +41,13 @@ struct smtp_client_options {
 	enum smtp_tls_policy tls;
 	struct tls_context *tls_context; /* of a client; needed unless SMTP_TLS_NONE */
 	struct str server_name;          /* SNI, and the name in the trace */
+	/* With a context that judges: the certificate is for one of these (net.h); none: for server_name. */
+	const struct str *tls_names;
+	size_t tls_name_count;
+	struct tls_sessions *tls_sessions; /* NULL: none is resumed; else under this key */
+	struct str tls_session_key;
 	struct str user, password; /* AUTH (PLAIN, LOGIN, SCRAM through GNU SASL); empty: none */
+	moment until; /* whatever the single times are, no longer than until then; 0: no bound */
 	const struct smtp_client_times *times; /* NULL: the RFC's */
 	struct trace *trace;                   /* NULL is fine */
 	uint64_t session;                      /* id in the trace */
@@ -59,13 +65,15 @@ struct smtp_said {
 	enum smtp_result result;
 	bool is_ours;
 	bool is_tls;             /* TLS was not to be had, or its handshake failed */
+	bool is_sign_in;         /* who we are was not believed, or could not be said */
 	struct smtp_reply reply; /* code, enhanced, text (lines parted by LF) */
 };
 
 struct smtp_client;
 /* Greeting, EHLO (HELO when it is not understood), TLS, AUTH. Takes the conn in every case.
  * *out NULL: not open; `said` tells why (result DEFERRED or REFUSED). The texts of replies lie in
- * `arena`, which outlives the client; options are copied. */
+ * `arena`, which outlives the client; options are copied, and the copy of the password is overwritten when the
+ * signing in is over. */
 void smtp_client_open(struct conn *conn, const struct smtp_client_options *options,
 		      struct smtp_client **out, struct arena *arena, struct smtp_said *said) WAITS;
 
@@ -76,6 +84,9 @@ struct smtp_sending {
 	struct str
 		envelope_id; /* ENVID as in the command (xtext), empty: none; sent when DSN is offered */
 	struct str ret;      /* FULL, HDRS or empty */
+	/* Who handed it in, for MAIL AUTH= where we have signed in ourselves [rfc4954 5]; empty: not known, "<>". */
+	struct str submitter;
+	moment until;      /* the whole transaction has to end by then; 0: no bound */
 	struct str octets; /* the whole message */
 	size_t count;
 	const struct smtp_sending_to {

@@ -16,6 +16,7 @@ struct exchange {
 	struct str challenge;
 	struct str response; /* in the client's scratch */
 	int code;
+	struct str channel_type, channel; /* binding data; empty: there is no TLS */
 };
 
 enum { STEPS_MAX = 12, COMMAND_MAX = 512 };
@@ -23,9 +24,15 @@ enum { STEPS_MAX = 12, COMMAND_MAX = 512 };
 static const struct mechanism {
 	struct str name;
 	bool shows_password; /* to who can read the line */
+	bool binds;          /* to this TLS channel [rfc5802 6] */
 } mechanisms[] = {
-	{ S("SCRAM-SHA-256"), false }, { S("SCRAM-SHA-1"), false }, { S("CRAM-MD5"), false },
-	{ S("PLAIN"), true },          { S("LOGIN"), true },
+	{ .name = S("SCRAM-SHA-256-PLUS"), .binds = true },
+	{ .name = S("SCRAM-SHA-1-PLUS"), .binds = true },
+	{ .name = S("SCRAM-SHA-256") },
+	{ .name = S("SCRAM-SHA-1") },
+	{ .name = S("CRAM-MD5") },
+	{ .name = S("PLAIN"), .shows_password = true },
+	{ .name = S("LOGIN"), .shows_password = true },
 };
 
 void smtp_client_prepare(void)
@@ -47,6 +54,19 @@ static bool is_patient_enough(Gsasl_session *session)
 	return text.len == 0 || str_to_u64(text, LIMIT_scram_iterations, &iterations);
 }
 
+/* What binds the exchange to this TLS channel, under the name that fits the channel. */
+static int give_channel(const struct exchange *exchange, Gsasl_session *session,
+			Gsasl_property which)
+{
+	struct str wanted = which == GSASL_CB_TLS_EXPORTER ? S("tls-exporter") : S("tls-unique");
+	OWNED(buf) struct buf text = BUF(256);
+
+	if (!exchange->channel.len || !str_is(exchange->channel_type, wanted) ||
+	    base64_add(&text, exchange->channel))
+		return GSASL_NO_CALLBACK;
+	return gsasl_property_set_raw(session, which, text.at, text.len);
+}
+
 static int on_property(Gsasl *library, Gsasl_session *session, Gsasl_property which)
 {
 	const struct exchange *exchange = gsasl_session_hook_get(session);
@@ -54,6 +74,9 @@ static int on_property(Gsasl *library, Gsasl_session *session, Gsasl_property wh
 
 	(void)library;
 	switch ((int)which) {
+	case GSASL_CB_TLS_EXPORTER:
+	case GSASL_CB_TLS_UNIQUE:
+		return give_channel(exchange, session, which);
 	case GSASL_AUTHID:
 		return gsasl_property_set_raw(session, which, options->user.at, options->user.len);
 	case GSASL_PASSWORD:
@@ -98,10 +121,25 @@ static bool is_safe(const struct smtp_client *client)
 	return conn_is_tls(client->conn) || addr_is_loopback(conn_peer(client->conn));
 }
 
-static const struct mechanism *choose(const struct smtp_client *client)
+static void find_channel(struct exchange *exchange)
 {
+	unsigned char data[64];
+	const char *type;
+	size_t len;
+
+	if (!conn_channel_binding(exchange->client->conn, &type, data, &len))
+		return;
+	exchange->channel_type = str_of(type);
+	exchange->channel = str_dup(&exchange->client->scratch, (struct str){ (char *)data, len });
+}
+
+static const struct mechanism *choose(const struct exchange *exchange)
+{
+	const struct smtp_client *client = exchange->client;
+
 	for (size_t i = 0; i < COUNT_OF(mechanisms); i++)
 		if (smtp_offer_has_mechanism(&client->offer, mechanisms[i].name) &&
+		    (!mechanisms[i].binds || exchange->channel.len) &&
 		    (!mechanisms[i].shows_password || is_safe(client)))
 			return &mechanisms[i];
 	return NULL;
@@ -261,10 +299,12 @@ static enum err run_exchange(struct exchange *exchange, struct smtp_said *said) 
 
 enum err client_sign_in(struct smtp_client *client, struct smtp_said *said) WAITS
 {
-	const struct mechanism *mechanism = choose(client);
+	const struct mechanism *mechanism;
 	struct exchange exchange = { .client = client, .began = now(), .code = GSASL_NEEDS_MORE };
 	enum err err = OK;
 
+	find_channel(&exchange);
+	mechanism = choose(&exchange);
 	if (!mechanism) {
 		*said = client_says(454, S("4.7.0"),
 				    S("The server offers no way to sign in that may be used here"));

@@ -12,7 +12,7 @@ static enum err write_block(struct smtp_client *client, struct str octets) WAITS
 	/* rfc5321 4.5.3.2.5: the time is that of a block, not of the message. */
 	while (!err && octets.len > 0) {
 		err = conn_write(client->conn, str_first(octets, BLOCK),
-				 in_ms(client->times.block_ms));
+				 client_deadline(client, client->times.block_ms));
 		octets = str_from(octets, BLOCK);
 	}
 	return err;
@@ -99,9 +99,9 @@ static enum err write_text(struct transaction *transaction) WAITS
 		err = write_block(client, piece);
 	if (!err)
 		err = conn_write(client->conn, dot_write_end(&writer),
-				 in_ms(client->times.block_ms));
+				 client_deadline(client, client->times.block_ms));
 	if (!err)
-		err = conn_flush(client->conn, in_ms(client->times.block_ms));
+		err = conn_flush(client->conn, client_deadline(client, client->times.block_ms));
 	if (err)
 		return client_lost(client, err, true);
 	trace_data(transaction, "DATA", transaction->sending->octets.len,
@@ -119,7 +119,7 @@ static enum err say_nothing(struct transaction *transaction) WAITS
 
 	if (client->options.is_lmtp) /* and how many replies would that get? */
 		return client_misheard(client, &transaction->data, "without any recipient");
-	err = conn_write(client->conn, S(".\r\n"), in_ms(client->times.block_ms));
+	err = conn_write(client->conn, S(".\r\n"), client_deadline(client, client->times.block_ms));
 	if (err)
 		return client_lost(client, err, true);
 	return client_hear(client, SMTP_DATA, client->times.end_ms, &reply);
@@ -166,7 +166,7 @@ static enum err say_chunk(struct transaction *transaction, struct str chunk, siz
 		return err;
 	err = write_block(client, chunk);
 	if (!err)
-		err = conn_flush(client->conn, in_ms(client->times.block_ms));
+		err = conn_flush(client->conn, client_deadline(client, client->times.block_ms));
 	if (err)
 		return client_lost(client, err, true);
 	trace_data(transaction, "BDAT", chunk.len, done + chunk.len, began);

@@ -165,6 +165,11 @@ static enum err say_mail(struct transaction *transaction) WAITS
 		buf_print(&line, " RET=%.*s", STR_ARGS(sending->ret));
 	if (has_extension(transaction, SMTP_EXT_DSN) && sending->envelope_id.len > 0)
 		buf_print(&line, " ENVID=%.*s", STR_ARGS(sending->envelope_id));
+	if (has_extension(transaction, SMTP_EXT_AUTH) && transaction->client->is_signed_in) {
+		buf_add(&line, S(" AUTH="));
+		if (!sending->submitter.len || xtext_add(&line, sending->submitter))
+			buf_add(&line, S("<>"));
+	}
 	return client_say(transaction->client, SMTP_MAIL, buf_str(&line));
 }
 
@@ -414,6 +419,7 @@ void smtp_client_send(struct smtp_client *client, const struct smtp_sending *sen
 	for (size_t i = 0; i < sending->count; i++)
 		sending->said[i] = (struct smtp_said){ 0 };
 	client->arena = sending->arena ? sending->arena : client->arena_of_open;
+	client->until = sending->until ? sending->until : NEVER;
 	arena_reset(&client->scratch);
 	if (client->is_open && client->mails > 0)
 		listen_first(client);
@@ -421,5 +427,6 @@ void smtp_client_send(struct smtp_client *client, const struct smtp_sending *sen
 		run(&transaction);
 	else
 		client_settle_all(&transaction, client_end(client));
+	client->until = NEVER;
 	client->arena = client->arena_of_open;
 }

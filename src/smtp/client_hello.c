@@ -28,6 +28,16 @@ static enum err handshake(struct smtp_client *client) WAITS
 {
 	int64_t ms = client->times.hello_ms < LIMIT_tls_handshake ? client->times.hello_ms
 								  : LIMIT_tls_handshake;
+	const struct smtp_client_options *options = &client->options;
+	const struct tls_target target = {
+		.server_name = options->server_name,
+		.names = options->tls_name_count ? options->tls_names : &options->server_name,
+		.name_count = options->tls_name_count    ? options->tls_name_count
+			      : options->server_name.len ? 1
+							 : 0,
+		.sessions = options->tls_sessions,
+		.session_key = options->tls_session_key,
+	};
 	moment began = now();
 	enum err err;
 
@@ -35,8 +45,8 @@ static enum err handshake(struct smtp_client *client) WAITS
 		/* rfc3207 6: said in the clear, by whomever, for us to take as said under TLS. */
 		client_trace_policy(client, "STARTTLS", "discard",
 				    S("octets that came before the handshake"));
-	err = conn_start_tls_client(client->conn, client->options.tls_context,
-				    client->options.server_name, in_ms(ms));
+	err = conn_start_tls_to(client->conn, client->options.tls_context, &target,
+				client_deadline(client, ms));
 	/* Many a server that cannot do it simply hangs up. */
 	if (err && err != ERR_TLS && err != ERR_STOPPED)
 		err = fault(ERR_TLS, "%s", err_text(err));
@@ -127,5 +137,9 @@ enum err client_begin(struct smtp_client *client, struct smtp_said *said) WAITS
 		err = starttls(client, said);
 	if (!err && said->result == SMTP_SENT && client->is_open && client->options.user.len > 0)
 		err = client_sign_in(client, said);
+	else
+		return err;
+	/* Whatever kept us from it: a password that is wrong, a mechanism that is lacking. */
+	said->is_sign_in = !err && said->result != SMTP_SENT;
 	return err;
 }

@@ -16,6 +16,7 @@ struct smtp_client {
 	bool is_open;
 	bool needs_reset; /* a transaction was left half-done; RSET goes before the next one */
 	bool is_signed_in;
+	moment until;         /* of what is under way; NEVER: no bound */
 	unsigned mails;       /* transactions begun */
 	struct smtp_said end; /* once it is not open: why, for everybody who was not answered */
 
@@ -24,6 +25,13 @@ struct smtp_client {
 	unsigned commands, errors, messages;
 	const char *reason; /* of the close */
 };
+
+static inline moment client_deadline(const struct smtp_client *client, int64_t ms)
+{
+	return sooner(in_ms(ms), client->until);
+}
+/* Nobody needs it any more. */
+void client_forget_password(struct smtp_client *client);
 
 /* ---- talking (client_talk.c) ---- */
 

@@ -93,7 +93,7 @@ enum err client_misheard(struct smtp_client *client, const struct smtp_reply *re
 
 static enum err write_line(struct smtp_client *client, struct str line) WAITS
 {
-	moment deadline = in_ms(client->times.block_ms);
+	moment deadline = client_deadline(client, client->times.block_ms);
 	enum err err = conn_write(client->conn, line, deadline);
 
 	if (!err)
@@ -195,7 +195,7 @@ enum err client_hear(struct smtp_client *client, enum smtp_verb verb, int64_t ms
 		     struct smtp_reply *out) WAITS
 {
 	struct str name = verb == SMTP_UNKNOWN ? S("greeting") : str_of(smtp_verb_name(verb));
-	enum err err = hear(client, name, in_ms(ms));
+	enum err err = hear(client, name, client_deadline(client, ms));
 
 	if (err)
 		return client_fail(client, err, waiting_for(verb, client->arena));

@@ -159,29 +159,28 @@ static enum err check_quotas(struct db *db, void *arg)
 static enum err check_secrets(struct db *db, void *arg)
 {
 	struct checking *c = arg;
-	unsigned char key[CIPHER_KEY];
 	struct arena arena = { 0 };
 	bool has_row = true;
 	enum err err = db_start(db, Q_check_secrets, NULL, 0);
 
-	secret_key(c->store, key);
 	while (!err) {
 		err = db_step(db, Q_check_secrets, &has_row);
 		if (err || !has_row)
 			break;
-		struct str address = db_text_at(db, Q_check_secrets, 0);
+		struct str binding = db_text_at(db, Q_check_secrets, 0);
+		struct str name = db_text_at(db, Q_check_secrets, 1);
 		struct str secret;
 
-		if (secret_decrypt(&arena, key, address, db_text_at(db, Q_check_secrets, 1),
-				   &secret))
+		if (secret_open(&c->store->secrets, &arena, binding,
+				db_text_at(db, Q_check_secrets, 2), &secret))
 			complain(c,
-				 "restore store.key from a backup, or glasspost account password",
-				 "the secret kept for %.*s cannot be opened", STR_ARGS(address));
+				 "restore store.key from a backup, or glasspost account password, "
+				 "or glasspost credential add",
+				 "the secret kept for %.*s cannot be opened", STR_ARGS(name));
 		else
-			explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
+			secret_wipe(&secret);
 		arena_reset(&arena);
 	}
-	explicit_bzero(key, sizeof(key));
 	arena_drop(&arena);
 	return err;
 }

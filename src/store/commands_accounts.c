@@ -75,7 +75,7 @@ static enum err take_password(struct control_call *call, struct change *change,
 	m->address = change->address;
 	m->keep = store->config->keep_secrets;
 	if (m->keep)
-		secret_key(store, m->key);
+		secret_keys_current(&store->secrets, m->key);
 	err = store_hash(make_verifier, m);
 	explicit_bzero(m->key, sizeof(m->key));
 	if (!err)
@@ -115,6 +115,27 @@ static enum err take_quota(struct control_call *call, int64_t *out)
 	return OK;
 }
 
+/* A kept secret is closed under the key that is in use until it is kept. */
+static enum err commit_password(struct control_call *call, struct change *change,
+				struct making_verifier *m) WAITS
+{
+	struct store *store = command_store(call);
+	bool keeps = store->config->keep_secrets;
+	enum err err = keeps ? semaphore_take(&store->closing_secrets, NEVER) : OK;
+
+	if (err)
+		return err;
+	err = take_password(call, change, m);
+	if (!err && !change->verifier && change->run == set_password)
+		err = control_fail(call, "glasspost account password ADDRESS --password-stdin",
+				   "no password was given");
+	if (!err)
+		err = command_commit(call, change);
+	if (keeps)
+		semaphore_give(&store->closing_secrets);
+	return err;
+}
+
 enum err command_account_add(struct control_call *call) WAITS
 {
 	struct change change = { .run = add_account, .quota = -1 };
@@ -125,9 +146,7 @@ enum err command_account_add(struct control_call *call) WAITS
 	if (!err)
 		err = take_quota(call, &change.quota);
 	if (!err)
-		err = take_password(call, &change, &m);
-	if (!err)
-		err = command_commit(call, &change);
+		err = commit_password(call, &change, &m);
 	explicit_bzero(&m, sizeof(m));
 	arena_drop(&change.arena);
 	return err;
@@ -141,12 +160,7 @@ enum err command_account_password(struct control_call *call) WAITS
 
 	change.address = address_key(&change.arena, change.display);
 	if (!err)
-		err = take_password(call, &change, &m);
-	if (!err && !change.verifier)
-		err = control_fail(call, "glasspost account password ADDRESS --password-stdin",
-				   "no password was given");
-	if (!err)
-		err = command_commit(call, &change);
+		err = commit_password(call, &change, &m);
 	explicit_bzero(&m, sizeof(m));
 	arena_drop(&change.arena);
 	return err;

@@ -525,7 +525,7 @@ enum err store_deliver(struct peer *peer, const struct ask_deliver *ask, struct 
 	}
 	if (!err) {
 		delivery_prepare_at(config, wall_us(), ask, &d.delivery);
-		d.delivery.policy.srs.key = store->key;
+		d.delivery.policy.srs.key = store->salts;
 		err = store_commit(store, &d.job);
 		body_unmap(&ask->body, d.delivery.octets);
 		give_rate_back(store, &d.delivery, err);

@@ -179,7 +179,7 @@ void add_account(struct fixture *f, const char *address, const char *password, i
 	struct verifier verifier;
 	unsigned char key[CIPHER_KEY];
 
-	secret_key(f->store, key);
+	secret_keys_current(&f->store->secrets, key);
 	if (password) {
 		CHECK(verifier_make(&c.arena, str_of(password),
 				    f->config->keep_secrets ? key : NULL, c.a, &verifier) == OK);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "store/key.h"
 #include "store/replay.h"
 #include "store/schema.h"
 #include "store/state.h"
@@ -70,60 +71,14 @@ static enum err take_lock(const char *folder, int *out)
 	return OK;
 }
 
-static enum err write_key(const char *path, unsigned char key[STORE_KEY])
-{
-	int fd;
-	enum err err = OK;
-
-	if (getrandom(key, STORE_KEY, 0) != STORE_KEY)
-		return fault_errno("random octets for %s", path);
-	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return fault_errno("make %s", path);
-	if (write(fd, key, STORE_KEY) != STORE_KEY || fsync(fd))
-		err = fault_errno("write %s", path);
-	close(fd);
-	return err;
-}
-
-static enum err read_key(const char *folder, bool create, unsigned char key[STORE_KEY],
-			 bool *is_new)
-{
-	char path[STORE_PATH + 32];
-	ssize_t got;
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/store.key", folder);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	*is_new = true;
-	if (fd < 0 && errno == ENOENT && create)
-		return write_key(path, key);
-	if (fd < 0)
-		return fault_errno("open %s", path);
-	got = read(fd, key, STORE_KEY);
-	close(fd);
-	/* A crash while it was being made left it short: nothing was made with it yet. */
-	if (got != STORE_KEY && create && unlink(path) == 0)
-		return write_key(path, key);
-	*is_new = false;
-	return got == STORE_KEY ? OK : fault(ERR_CORRUPT, "%s is too short", path);
-}
-
 /* Mail and passwords need no key, so a lost one does not keep the store from serving. */
 static enum err load_key(struct opening *opening)
 {
-	struct store *store = opening->store;
-	int64_t secrets = 0;
-	bool is_new;
-	enum err err = read_key(store->folder, opening->options->create, store->key, &is_new);
+	bool is_lost;
+	enum err err = key_load(opening->store, opening->options->create, &is_lost);
 
-	if (!err && is_new)
-		err = db_number_values(store->writer.db, Q_count_secrets, NULL, 0, &secrets);
-	if (!err && secrets > 0) {
-		(void)fault(ERR_CORRUPT, "store.key was lost, and with it %lld kept secrets",
-			    (long long)secrets);
+	if (!err && is_lost)
 		note_fault(opening);
-	}
 	return err;
 }
 
@@ -404,6 +359,8 @@ static struct store *store_of(const struct store_options *options)
 	store->writer.fatal_context = options->fatal_context;
 	store->room_at = INT64_MIN;
 	waitq_init(&store->committed);
+	secret_keys_init(&store->secrets);
+	semaphore_init(&store->closing_secrets, 1);
 	return store;
 }
 
@@ -478,7 +435,8 @@ void store_close(struct store **store) WAITS
 	if (gone->lock >= 0)
 		close(gone->lock);
 	config_unref(&gone->config);
-	explicit_bzero(gone->key, sizeof(gone->key));
+	secret_keys_done(&gone->secrets);
+	explicit_bzero(gone->salts, sizeof(gone->salts));
 	free(gone);
 	*store = NULL;
 }
@@ -550,10 +508,8 @@ enum err store_create(const char *folder, struct str domain)
 	struct db_options options = {
 		.folder = folder, .io = &io_real, .durable = true, .create = true
 	};
-	unsigned char key[STORE_KEY];
 	char path[STORE_PATH];
 	struct db *db = NULL;
-	bool is_new;
 	int lock = -1;
 	enum err err;
 
@@ -576,7 +532,7 @@ enum err store_create(const char *folder, struct str domain)
 		err = fill_new(db, domain);
 	db_close(&db);
 	if (!err)
-		err = read_key(folder, true, key, &is_new);
+		err = key_create(folder);
 	if (!err)
 		err = flush_folder(folder);
 	if (lock >= 0)

@@ -3,15 +3,11 @@
 
 #include <argon2.h>
 #include <gsasl.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
 
 /* What OWASP's password storage advice of 2023 asks of argon2id at least. */
 enum { MEMORY_KIB = 19456, PASSES = 2, LANES = 1, HASH = 32 };
-enum { NONCE = 12, TAG = 16 };
 
 struct str password_prepare(struct arena *arena, struct str password)
 {
@@ -111,72 +107,4 @@ struct str password_dummy(void)
 	/* Same cost, no password: the octets of salt and hash are those of a counter. */
 	return S("$argon2id$v=19$m=19456,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$"
 		 "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
-}
-
-void keyed_hash(const unsigned char key[32], struct str label, struct str text,
-		unsigned char out[32])
-{
-	unsigned char label_key[32];
-	unsigned len = 32;
-
-	must(HMAC(EVP_sha256(), key, 32, (const unsigned char *)label.at, label.len, label_key,
-		  &len));
-	must(HMAC(EVP_sha256(), label_key, 32, (const unsigned char *)(text.at ? text.at : ""),
-		  text.len, out, &len));
-	explicit_bzero(label_key, sizeof(label_key));
-}
-
-/* ---- kept secrets: nonce, tag, ciphertext; AES-256-GCM with the address as associated data ---- */
-
-enum err secret_encrypt(struct arena *arena, const unsigned char key[CIPHER_KEY],
-			struct str address, struct str plain, struct str *out)
-{
-	unsigned char *at = arena_take(arena, NONCE + TAG + plain.len);
-	EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
-	int len;
-	bool ok;
-
-	must(cipher);
-	ok = RAND_bytes(at, NONCE) == 1 &&
-	     EVP_EncryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, at) == 1 &&
-	     EVP_EncryptUpdate(cipher, NULL, &len, (const unsigned char *)address.at,
-			       (int)address.len) == 1 &&
-	     EVP_EncryptUpdate(cipher, at + NONCE + TAG, &len, (const unsigned char *)plain.at,
-			       (int)plain.len) == 1 &&
-	     EVP_EncryptFinal_ex(cipher, at + NONCE + TAG + plain.len, &len) == 1 &&
-	     EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_GET_TAG, TAG, at + NONCE) == 1;
-	EVP_CIPHER_CTX_free(cipher);
-	if (!ok)
-		return fault(ERR_SYSTEM, "a secret could not be encrypted");
-	*out = (struct str){ (char *)at, NONCE + TAG + plain.len };
-	return OK;
-}
-
-enum err secret_decrypt(struct arena *arena, const unsigned char key[CIPHER_KEY],
-			struct str address, struct str cipher_text, struct str *out)
-{
-	unsigned char *in = (unsigned char *)(uintptr_t)cipher_text.at;
-	EVP_CIPHER_CTX *cipher;
-	unsigned char *plain;
-	size_t plain_len;
-	int len;
-	bool ok;
-
-	if (cipher_text.len < NONCE + TAG || cipher_text.len > NONCE + TAG + 4 * LIMIT_password)
-		return fault(ERR_CORRUPT, "a kept secret is damaged");
-	plain_len = cipher_text.len - NONCE - TAG;
-	plain = arena_take(arena, plain_len + 16);
-	cipher = EVP_CIPHER_CTX_new();
-	must(cipher);
-	ok = EVP_DecryptInit_ex(cipher, EVP_aes_256_gcm(), NULL, key, in) == 1 &&
-	     EVP_DecryptUpdate(cipher, NULL, &len, (const unsigned char *)address.at,
-			       (int)address.len) == 1 &&
-	     EVP_DecryptUpdate(cipher, plain, &len, in + NONCE + TAG, (int)plain_len) == 1 &&
-	     EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_GCM_SET_TAG, TAG, in + NONCE) == 1 &&
-	     EVP_DecryptFinal_ex(cipher, plain + plain_len, &len) == 1;
-	EVP_CIPHER_CTX_free(cipher);
-	if (!ok)
-		return fault(ERR_CORRUPT, "a kept secret is damaged or was kept under another key");
-	*out = (struct str){ (char *)plain, plain_len };
-	return OK;
 }

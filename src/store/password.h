@@ -8,8 +8,9 @@
  * when it is set and when it is compared; SCRAM clients do the same (rfc5802 2.2).
  */
 #include "store/directory.h"
+#include "store/secret.h"
 
-enum { SALT = 16, SCRAM_ITERATIONS = 15000, SHA1 = 20, SHA256 = 32, CIPHER_KEY = 32 };
+enum { SALT = 16, SCRAM_ITERATIONS = 15000, SHA1 = 20, SHA256 = 32 };
 
 struct verifier {
 	char phc[128];
@@ -28,12 +29,3 @@ bool password_matches(struct str phc, struct str password);
 /* A hash that no password is known for, to take the time for users that do not exist. */
 struct str password_dummy(void);
 struct str password_prepare(struct arena *arena, struct str password);
-
-[[nodiscard]] enum err secret_encrypt(struct arena *arena, const unsigned char key[CIPHER_KEY],
-				      struct str address, struct str plain, struct str *out);
-/* ERR_CORRUPT: another key, another address, or damaged. */
-[[nodiscard]] enum err secret_decrypt(struct arena *arena, const unsigned char key[CIPHER_KEY],
-				      struct str address, struct str cipher, struct str *out);
-/* HMAC-SHA-256, for keys derived from the store's and for made-up salts. */
-void keyed_hash(const unsigned char key[32], struct str label, struct str text,
-		unsigned char out[32]);

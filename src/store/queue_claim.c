@@ -2,6 +2,7 @@
 /* A relay asks for work: whose turn it is, one job that leases it, and the body that goes with it. */
 #include "store/peer.h"
 #include "store/queue_own.h"
+#include "store/routes.h"
 
 #include <stdlib.h>
 
@@ -25,6 +26,9 @@ struct claiming {
 	size_t count;
 	uint64_t attempts;
 	uint64_t unknown;
+	struct route route;
+	struct str password;
+	struct strs sources;
 	struct str octets; /* of the body, when it is small and was there to be read */
 };
 
@@ -110,6 +114,25 @@ static void read_small(struct claiming *c)
 		c->octets = (struct str){ octets, m->size };
 }
 
+/* What the operator wants of it; a secret that does not open is told, and nobody is signed in to. */
+static enum err find_way(struct writer *writer, struct claiming *c)
+{
+	struct route *route = &c->route;
+	bool found = false;
+	enum err err = route_find(writer->db, c->arena, c->destination, route, &found);
+
+	if (!err && !found)
+		*route = (struct route){ .transport = QUEUE_BY_MX, .tls = QUEUE_TLS_OPPORTUNISTIC };
+	if (!err)
+		err = source_find(writer->db, c->arena, c->message.sender, &c->sources);
+	if (!err && route->credential.len &&
+	    secret_open(&c->store->secrets, c->arena,
+			str_print(c->arena, "credential %.*s", STR_ARGS(route->credential)),
+			route->secret, &c->password))
+		c->password = S("");
+	return err;
+}
+
 static enum err run_claim(struct writer *writer, struct job *job)
 {
 	struct claiming *c = CONTAINER_OF(job, struct claiming, job);
@@ -126,6 +149,8 @@ static enum err run_claim(struct writer *writer, struct job *job)
 	if (!err && c->is_found && !found)
 		return fault(ERR_CORRUPT, "recipients of message %llu are queued without it",
 			     (unsigned long long)message);
+	if (!err && c->is_found)
+		err = find_way(writer, c);
 	if (!err)
 		err = look_ahead(writer, c);
 	if (!err && c->is_found)
@@ -232,6 +257,17 @@ static enum err answer_claim(struct store *store, struct claiming *c,
 		.notify = { c->notify, c->count },
 		.original = { c->original, c->count },
 		.body = { c->octets, -1, c->octets.len },
+		.transport = c->route.transport,
+		.target = c->route.host,
+		.port = c->route.port,
+		.tls = c->route.tls,
+		.fallback = c->route.is_fallback,
+		.credential = c->route.credential,
+		.credential_us = (uint64_t)c->route.credential_us,
+		.user = c->route.user,
+		.password = c->password,
+		.sources = c->sources,
+		.signed_in = m->account != 0,
 	};
 	if (c->octets.at || !m->size)
 		return OK;

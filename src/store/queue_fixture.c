@@ -75,6 +75,7 @@ uint64_t report(struct fixture *f, struct claimed *c, const struct saying *s) WA
 	size_t count = c->answer.numbers.count;
 	uint64_t *results = NEW_ARRAY(&c->arena, uint64_t, count + 1);
 	uint64_t *codes = NEW_ARRAY(&c->arena, uint64_t, count + 1);
+	uint64_t *notifies = NEW_ARRAY(&c->arena, uint64_t, count + 1);
 	struct str *enhanced = NEW_ARRAY(&c->arena, struct str, count + 1);
 	struct str *texts = NEW_ARRAY(&c->arena, struct str, count + 1);
 	struct answer_queue_report answer = { 0 };
@@ -86,6 +87,7 @@ uint64_t report(struct fixture *f, struct claimed *c, const struct saying *s) WA
 					.is_final = s->is_final,
 					.numbers = c->answer.numbers,
 					.results = { results, count },
+					.notifies = { notifies, count },
 					.codes = { codes, count },
 					.enhanced = { enhanced, count },
 					.texts = { texts, count } };

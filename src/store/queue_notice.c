@@ -150,7 +150,7 @@ static struct delivery *new_delivery(struct notices *n, struct str to)
 				     .body_type = 1,
 				     .body = BODY_EMPTY };
 	delivery_prepare_at(n->config, n->now_us, ask, d);
-	d->policy.srs.key = n->store->key;
+	d->policy.srs.key = n->store->salts;
 	d->octets = buf_str(&n->text[n->count]);
 	d->size = RETURN_PATH_FIXED + d->octets.len;
 	d->is_notice = true;

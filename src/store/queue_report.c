@@ -105,8 +105,8 @@ static enum err notify(struct writer *writer, struct reporting *r, enum notice_k
 		struct report_row *row = &r->rows[i];
 		enum queue_state state = row->after.state;
 		bool is_bad = state == QUEUE_FAILED || state == QUEUE_EXPIRED;
-		bool is_good =
-			state == QUEUE_DELIVERED || (state == QUEUE_RELAYED && !r->ask->has_dsn);
+		bool is_good = state == QUEUE_DELIVERED ||
+			       (state == QUEUE_RELAYED && !r->ask->notifies.at[i]);
 
 		if (row->is_noted && (kind == NOTICE_FAILED ? is_bad : is_good) &&
 		    wants_notice(&row->after, kind))
@@ -229,7 +229,8 @@ static enum err check_report(const struct ask_queue_report *ask)
 	size_t count = ask->numbers.count;
 
 	if (ask->results.count != count || ask->codes.count != count ||
-	    ask->enhanced.count != count || ask->texts.count != count)
+	    ask->notifies.count != count || ask->enhanced.count != count ||
+	    ask->texts.count != count)
 		return fault(ERR_PROTOCOL, "a report that does not say all of each recipient");
 	for (size_t i = 0; i < count; i++)
 		for (size_t j = 0; j < i; j++)

@@ -111,7 +111,7 @@ static int give_salt(struct exchange *x, Gsasl_session *session)
 	if (x->found && x->account.scram_salt.len == SALT)
 		salt = x->account.scram_salt;
 	else
-		keyed_hash(x->store->key, S("made-up salt"), x->key, made_up);
+		keyed_hash(x->store->salts, S("made-up salt"), x->key, made_up);
 	return set_base64(session, GSASL_SCRAM_SALT, salt);
 }
 
@@ -123,7 +123,7 @@ static int give_key(struct exchange *x, Gsasl_session *session, Gsasl_property w
 	unsigned char made_up[32];
 	struct str key = { (char *)made_up, is_sha256 ? SHA256 : SHA1 };
 
-	keyed_hash(x->store->key, is_stored ? S("made-up stored key") : S("made-up server key"),
+	keyed_hash(x->store->salts, is_stored ? S("made-up stored key") : S("made-up server key"),
 		   x->key, made_up);
 	if (x->found && a->sha1_stored.len == SHA1 && a->sha256_stored.len == SHA256) {
 		if (is_sha256)
@@ -145,25 +145,23 @@ static int give_iterations(struct exchange *x, Gsasl_session *session)
 
 static int give_password(struct exchange *x, Gsasl_session *session)
 {
-	unsigned char key[CIPHER_KEY];
 	unsigned char made_up[32];
 	struct buf hex = BUF(128);
 	struct str secret = { 0 };
 	int code;
 
-	secret_key(x->store, key);
 	if (x->found && x->account.secret.len &&
-	    secret_decrypt(&x->arena, key, x->account.address, x->account.secret, &secret) == OK) {
+	    secret_open(&x->store->secrets, &x->arena, x->account.address, x->account.secret,
+			&secret) == OK) {
 		code = gsasl_property_set_raw(session, GSASL_PASSWORD, secret.at, secret.len);
-		explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
+		secret_wipe(&secret);
 	} else {
-		keyed_hash(key, S("made-up password"), x->key, made_up);
+		keyed_hash(x->store->salts, S("made-up password"), x->key, made_up);
 		hex_add(&hex, (struct str){ (char *)made_up, sizeof(made_up) });
 		code = gsasl_property_set_raw(session, GSASL_PASSWORD, hex.at, hex.len);
 		buf_drop(&hex);
 		x->found = false;
 	}
-	explicit_bzero(key, sizeof(key));
 	return code;
 }
 

@@ -85,8 +85,6 @@ void sign_in_refuse(const struct login_try *try, struct sign_in_result *out);
 /* On any connection: the key of the account that a login name means ("anna" is at the first domain). */
 [[nodiscard]] enum err login_key(struct db *db, struct arena *arena, struct str name,
 				 struct str *out);
-/* The key that kept secrets are encrypted with. */
-void secret_key(const struct store *store, unsigned char out[CIPHER_KEY]);
 struct Gsasl *sign_in_gsasl(struct store *store);
 /* Once: this library context asks us for what it needs to know. */
 void sasl_attach(struct Gsasl *gsasl);

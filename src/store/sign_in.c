@@ -85,11 +85,6 @@ struct Gsasl *sign_in_gsasl(struct store *store)
 	return store->sign_in->gsasl;
 }
 
-void secret_key(const struct store *store, unsigned char out[CIPHER_KEY])
-{
-	keyed_hash(store->key, S("kept secrets"), S(""), out);
-}
-
 enum err login_key(struct db *db, struct arena *arena, struct str name, struct str *out)
 {
 	struct str domain = { 0 };
@@ -428,7 +423,6 @@ static enum err check_digest(struct login_try *try, const struct ask_apop *ask, 
 {
 	struct store *store = try->peer->store;
 	struct finding finding = { .arena = arena, .name = ask->user };
-	unsigned char key[CIPHER_KEY];
 	struct str secret = { 0 };
 	bool matches;
 	bool held;
@@ -440,14 +434,11 @@ static enum err check_digest(struct login_try *try, const struct ask_apop *ask, 
 		err = sign_in_admit(try, &held);
 	if (err)
 		return err;
-	secret_key(store, key);
 	matches = finding.found && finding.account.secret.len &&
-		  !secret_decrypt(arena, key, finding.account.address, finding.account.secret,
-				  &secret) &&
+		  !secret_open(&store->secrets, arena, finding.account.address,
+			       finding.account.secret, &secret) &&
 		  digest_matches(ask, secret);
-	if (secret.len)
-		explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
-	explicit_bzero(key, sizeof(key));
+	secret_wipe(&secret);
 	if (matches)
 		return sign_in_accept(try, &finding.account, arena, out);
 	sign_in_refuse(try, out);

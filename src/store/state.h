@@ -13,10 +13,11 @@
 #include "store/directory.h"
 #include "store/rates.h"
 #include "store/resolve.h"
+#include "store/secret.h"
 #include "store/table.h"
 #include "trace/trace.h"
 
-enum { STORE_READERS = 4, STORE_KEY = 32, STORE_PATH = 1024 };
+enum { STORE_READERS = 4, STORE_PATH = 1024 };
 
 struct store_options {
 	const char *folder;
@@ -43,7 +44,10 @@ struct store {
 	struct config *config;
 	struct trace *trace;
 	const struct io *io;
-	unsigned char key[STORE_KEY]; /* DIR/store.key: of kept secrets and made-up salts */
+	struct secret_keys secrets;      /* DIR/store.key */
+	unsigned char salts[CIPHER_KEY]; /* what made-up salts are made from */
+	struct semaphore
+		closing_secrets; /* who encrypts one until it is kept, and who changes the key */
 	uint64_t id;
 
 	struct writer writer;

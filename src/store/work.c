@@ -135,7 +135,7 @@ void config_policy(const struct config *config, bool create, struct resolve_poli
 void store_policy(const struct store *store, bool create, struct resolve_policy *out)
 {
 	config_policy(store->config, create, out);
-	out->srs.key = store->key;
+	out->srs.key = store->salts;
 	out->srs.now_us = wall_us();
 }
 

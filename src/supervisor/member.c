@@ -43,20 +43,31 @@ static struct str role_user(const struct crew *crew)
 }
 
 /* Between fork and exec only what is safe there: no memory is asked for. */
-_Noreturn static void become_role(char *const *words, int boss)
+_Noreturn static void become_role(char *const *words, char *const *environment, int boss)
 {
-	static char *const environment[] = { NULL };
-
 	if (dup2(boss, BOSS_FD) < 0 || close_range(BOSS_FD + 1, ~0u, 0) != 0)
 		_exit(71);
 	execve("/proc/self/exe", words, environment);
 	_exit(71);
 }
 
+/* Of the sandbox: what it may is the operator's wish in one thing. */
+static const char *row_of(const struct member *member)
+{
+	return member->kind == ROLE_RELAY && member->crew->config->relay_sockets
+		       ? "relay-sockets"
+		       : role_kind_name(member->kind);
+}
+
 static enum err spawn(struct member *member, int boss)
 {
 	struct arena arena = { 0 };
 	const struct crew *crew = member->crew;
+	/* As OpenSSL's other programs take it. The file is read before the sandbox closes. */
+	bool has_roots = member->kind == ROLE_RELAY && crew->config->tls_roots.len > 0;
+	struct str roots =
+		str_print(&arena, "SSL_CERT_FILE=%.*s", STR_ARGS(crew->config->tls_roots));
+	char *environment[] = { has_roots ? str_dup_c(&arena, roots) : NULL, NULL };
 	struct str folder =
 		member->kind == ROLE_STORE ? str_print(&arena, "%s/store", crew->folder) : S("");
 	char *words[] = { "glasspost",
@@ -65,12 +76,13 @@ static enum err spawn(struct member *member, int boss)
 			  str_dup_c(&arena, folder),
 			  str_dup_c(&arena, role_user(crew)),
 			  str_dup_c(&arena, crew->config->sandbox),
+			  str_dup_c(&arena, str_of(row_of(member))),
 			  NULL };
 	enum err err = OK;
 
 	member->pid = fork();
 	if (member->pid == 0)
-		become_role(words, boss);
+		become_role(words, environment, boss);
 	if (member->pid < 0) {
 		err = fault_errno("start %s", words[2]);
 		member->pid = 0;
