@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/own.h"
 
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { SMTP_PORT = 25, OWN_MAX = 256, TABLE_OCTETS = 1 << 20 };
 
@@ -21,14 +20,14 @@ static void add(struct addr *all, size_t *count, const struct addr *address)
 static struct str read_whole(const char *path, struct buf *out)
 {
 	char piece[4096];
-	ssize_t got;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	FILE *file = fopen(path, "re");
+	size_t got;
 
 	buf_reset(out);
-	while (fd >= 0 && (got = read(fd, piece, sizeof(piece))) > 0)
-		buf_add(out, (struct str){ piece, (size_t)got });
-	if (fd >= 0)
-		close(fd);
+	while (file && (got = fread(piece, 1, sizeof(piece), file)) > 0)
+		buf_add(out, (struct str){ piece, got });
+	if (file)
+		fclose(file);
 	return buf_str(out);
 }
 

@@ -2,11 +2,9 @@
 #include "relay/roots.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { ROOTS_OCTETS = 8 << 20 };
 
@@ -24,15 +22,17 @@ static char complaint[FAULT_TEXT_MAX]; /* why there are none */
 static bool read_whole(const char *path)
 {
 	char piece[4096];
-	ssize_t got;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	FILE *file = fopen(path, "re");
+	bool is_whole;
+	size_t got;
 
-	if (fd < 0)
+	if (!file)
 		return false;
-	while ((got = read(fd, piece, sizeof(piece))) > 0)
-		buf_add(&roots, (struct str){ piece, (size_t)got });
-	close(fd);
-	return got == 0 && roots.len > 0 && !roots.failed;
+	while ((got = fread(piece, 1, sizeof(piece), file)) > 0)
+		buf_add(&roots, (struct str){ piece, got });
+	is_whole = !ferror(file) && roots.len > 0 && !roots.failed;
+	fclose(file);
+	return is_whole;
 }
 
 void roots_prepare(void)
