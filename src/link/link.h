@@ -144,6 +144,8 @@ struct link_handlers {
 			 struct answer_##name *answer) WAITS;
 #include "link/messages.def"
 #undef MESSAGE
+	/* The channel ended: calls that wait for something else than work under way should end too. May be NULL. */
+	void (*lost)(void *context, struct link_peer *peer);
 	/* The channel ended: forget what it held (sessions, handles). Runs once no call of it is left. */
 	void (*gone)(void *context, struct link_peer *peer);
 };

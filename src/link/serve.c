@@ -268,6 +268,8 @@ static void serve_fiber(void *arg) WAITS
 			fault_text());
 	if (err != ERR_STOPPED)
 		channel_cut(peer->channel, err);
+	if (peer->handlers->lost)
+		peer->handlers->lost(peer->context, peer);
 	finish_calls(peer);
 	channel_drain(peer->channel, in_ms(LAST_WORDS_MS));
 	channel_cut(peer->channel, ERR_CLOSED);

@@ -28,6 +28,7 @@ struct peer {
 	size_t exchange_count;
 	struct list idle_exchanges;
 	uint64_t queue_owner; /* queue_own.h: who claims here; 0: nobody did */
+	bool is_lost;         /* its channel has ended: it is given nothing any more */
 };
 
 struct peer *peer_new(struct store *store);

@@ -60,7 +60,9 @@ void queue_keep(void *store) WAITS;
 					 struct answer_queue_claim *answer) WAITS;
 [[nodiscard]] enum err store_queue_report(struct peer *peer, const struct ask_queue_report *ask,
 					  struct answer_queue_report *answer) WAITS;
-/* The channel ended: what it has leased is for others. */
+/* The channel ended: its claims that wait for something to be due end. */
+void queue_peer_lost(struct peer *peer);
+/* And no call of it is left: what it has leased is for others. */
 void queue_peer_gone(struct peer *peer);
 
 /* ---- rows; writer, or any connection for the first ---- */

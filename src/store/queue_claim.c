@@ -339,6 +339,8 @@ enum err store_queue_claim(struct peer *peer, unsigned index, const struct ask_q
 					  .avoid = ask->avoid.at,
 					  .avoid_count = ask->avoid.count };
 
+		if (peer->is_lost)
+			return fault(ERR_GONE, "who claims has ended");
 		if (sites_pick(queue->sites, &turn, &pick)) {
 			err = claim(peer, owner, &pick, ask, &c);
 			if (err || !c.is_found)

@@ -41,8 +41,8 @@ void queue_lease_end(struct queue *queue, struct queue_lease *lease)
 /* ---- giving back ---- */
 
 struct given {
-	uint64_t message, number, flow;
-	struct str destination;
+	uint64_t message, number, flow, attempts;
+	struct str destination, address;
 };
 
 struct giving {
@@ -71,7 +71,9 @@ static enum err list_leased(struct writer *writer, struct giving *g)
 		g->rows[g->count++] = (struct given){ (uint64_t)db_int_at(db, q, 0),
 						      (uint64_t)db_int_at(db, q, 1),
 						      (uint64_t)db_int_at(db, q, 3),
-						      str_dup(&g->arena, db_text_at(db, q, 2)) };
+						      (uint64_t)db_int_at(db, q, 5),
+						      str_dup(&g->arena, db_text_at(db, q, 2)),
+						      str_dup(&g->arena, db_text_at(db, q, 4)) };
 	}
 	db_finish(db, q);
 	return err;
@@ -102,6 +104,11 @@ static void tell_given(struct store *store, const struct giving *g)
 		id_print(row->message, id);
 		TRACE(store->trace, 0, 0, queue_change, .message = str_of(id),
 		      .what = S("given back"), .recipients = 1);
+		/* Whoever had it ended without a word: the other server may have answered 250 to him. */
+		TRACE(store->trace, 0, 0, attempt, .message = str_of(id), .recipient = row->address,
+		      .outcome = S("unknown"),
+		      .reply = S("who was sending it ended before he told what became of it"),
+		      .attempts = row->attempts, .next_us = (uint64_t)g->now_us);
 		sites_note(queue->sites, row->destination, row->flow, g->now_us, 1);
 		waitq_wake_one(&queue->due);
 	}
@@ -191,6 +198,14 @@ enum err queue_meet_owner(struct peer *peer, uint64_t owner) WAITS
 	if (err && known)
 		known->is_met = false; /* the next claim tries again */
 	return err;
+}
+
+void queue_peer_lost(struct peer *peer)
+{
+	if (!peer)
+		return;
+	peer->is_lost = true;
+	waitq_wake_all(&peer->store->queue->due);
 }
 
 void queue_peer_gone(struct peer *peer)

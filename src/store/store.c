@@ -24,6 +24,12 @@ static struct peer *peer_of(const struct link_call *call)
 	return *slot;
 }
 
+static void on_lost(void *context, struct link_peer *link_peer)
+{
+	(void)context;
+	queue_peer_lost(*link_peer_slot(link_peer));
+}
+
 static void on_gone(void *context, struct link_peer *link_peer)
 {
 	struct peer *peer = *link_peer_slot(link_peer);
@@ -169,6 +175,7 @@ static const struct link_handlers handlers = {
 	.maildrop_read = on_maildrop_read,
 	.maildrop_delete = on_maildrop_delete,
 	.maildrop_close = on_maildrop_close,
+	.lost = on_lost,
 	.gone = on_gone,
 };
 

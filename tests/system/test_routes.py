@@ -266,6 +266,7 @@ def test_a_new_key_keeps_what_was_kept(server, smarthost):
     time.sleep(1)
     server.run("ready", "--wait", "20s")
     assert "sound" in server.run("store", "check").stdout
+    server.run("ready", "--wait", "20s")
     before = sessions_out(server)
     server.run("route", "add", "inside.example", "--smtp", f"smart.example:{smarthost.port('submission')}",
                "--credential", "carrier")
