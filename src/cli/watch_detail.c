@@ -439,6 +439,8 @@ static const struct explanation *main_explanation(const struct detail *d)
 
 	if (d->event->head.kind == TRACE_command && d->event->command.verb.len)
 		found = explain(d->protocol, "verbs", d->event->command.verb);
+	else if (d->event->head.kind == TRACE_command && (d->event->head.flags & TRACE_MASKED))
+		found = explain_event("auth"); /* the answer to a challenge */
 	if (d->event->head.kind == TRACE_reply)
 		found = explain(d->protocol, "codes", code_of(&d->event->reply));
 	return found ? found : explain_event(trace_kind_name(d->event->head.kind));

@@ -43,6 +43,14 @@ static bool is_command(const struct trace_event *event)
 	return event->head.kind == TRACE_command;
 }
 
+/* A line that answers a challenge belongs to AUTH, whatever it looks like. */
+static struct str verb_of(const struct trace_event *event)
+{
+	bool is_response = event->command.verb.len == 0 && (event->head.flags & TRACE_MASKED);
+
+	return is_response ? S("AUTH") : event->command.verb;
+}
+
 /* The last line of a reply; 354 is half of one, and 334 or "+ " a whole one. */
 static bool ends_reply(const struct trace_event *event)
 {
@@ -59,7 +67,7 @@ static size_t command_of(const struct film *film, size_t reply)
 	for (size_t i = reply; i-- > from;) {
 		const struct trace_event *event = &film->events[i].event;
 
-		if (!is_command(event) || !str_is(event->command.verb, verb))
+		if (!is_command(event) || !str_is(verb_of(event), verb))
 			continue;
 		if (newest == film->count)
 			newest = i;

@@ -201,6 +201,26 @@ static void each_pipelined_command_finds_its_answer(void **state)
 	film_done(&film);
 }
 
+static void the_answer_to_a_challenge_belongs_to_the_sign_in(void **state)
+{
+	json_t *rows[] = { COMMAND(1, "AUTH", "AUTH PLAIN"), REPLY(2, 0, "+ ", 0, "AUTH"),
+			   told(3, (struct trace_event){ .head = { .kind = TRACE_command,
+								   .flags = TRACE_MASKED },
+							 .command = { S(""), S("****") } }),
+			   REPLY(4, 0, "+OK", 0, "AUTH") };
+	struct film film;
+
+	(void)state;
+	film_init(&film, 77);
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		assert_true(film_add(&film, rows[i]));
+		json_decref(rows[i]);
+	}
+	assert_int_equal(film.partners[0], 1);
+	assert_int_equal(film.partners[3], 2);
+	film_done(&film);
+}
+
 static void an_event_that_was_shown_already_is_not_taken_twice(void **state)
 {
 	struct film film;
@@ -652,6 +672,7 @@ int main(void)
 		cmocka_unit_test(an_event_is_read_back_from_its_line_as_it_was_written),
 		cmocka_unit_test(what_is_no_event_is_passed_over),
 		cmocka_unit_test(each_pipelined_command_finds_its_answer),
+		cmocka_unit_test(the_answer_to_a_challenge_belongs_to_the_sign_in),
 		cmocka_unit_test(an_event_that_was_shown_already_is_not_taken_twice),
 		cmocka_unit_test(the_film_keeps_the_rhythm_of_the_session),
 		cmocka_unit_test(long_silences_are_squeezed),

@@ -311,3 +311,12 @@ enum err group_wait(struct fiber_group *group, moment deadline) WAITS
 	}
 	return err;
 }
+
+void group_wait_through(struct fiber_group *group) WAITS
+{
+	must(fiber_self()->group_of != group);
+	while (group->count > 0) {
+		list_add_last(&group->waiters, &fiber_self()->wait);
+		must(fiber_park_hard("group", NEVER) == OK);
+	}
+}

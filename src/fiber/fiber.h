@@ -83,6 +83,8 @@ void group_init(struct fiber_group *group);
 void group_stop(struct fiber_group *group);
 /* Wait until the group is empty. */
 enum err group_wait(struct fiber_group *group, moment deadline) WAITS;
+/* The same for who must see its end though it was asked to stop itself. */
+void group_wait_through(struct fiber_group *group) WAITS;
 
 /*
  * Start fn(arg) as a fiber of the world that runs now; it first runs when the caller waits.

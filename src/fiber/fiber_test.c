@@ -307,6 +307,52 @@ static void a_wait_through_outlasts_a_stop(void **state)
 	run_in(world_of_kind(state), through_main, NULL);
 }
 
+/* A group whose only fiber ends a while later, and who waits for it. */
+struct patience {
+	struct fiber_group group;
+	enum err stopped;
+	bool saw_end;
+};
+
+static void end_later(void *arg) WAITS
+{
+	(void)arg;
+	assert_int_equal(fiber_sleep(in_ms(30)), OK);
+}
+
+static void wait_for_group(void *arg) WAITS
+{
+	struct patience *patience = arg;
+
+	patience->stopped = group_wait(&patience->group, NEVER);
+	group_wait_through(&patience->group);
+	patience->saw_end = patience->group.count == 0;
+}
+
+static void group_through_main(void *arg) WAITS
+{
+	struct patience *patience = arg;
+	struct fiber_group waiters;
+	struct fiber *waiter;
+
+	group_init(&patience->group);
+	group_init(&waiters);
+	spawn(&patience->group, "later", end_later, NULL);
+	assert_int_equal(fiber_spawn(&waiters, "waiter", wait_for_group, patience, &waiter), OK);
+	assert_int_equal(fiber_yield(), OK);
+	fiber_stop(waiter);
+	assert_int_equal(group_wait(&waiters, in_ms(5000)), OK);
+}
+
+static void a_stopped_fiber_can_still_see_the_end_of_a_group(void **state)
+{
+	struct patience patience = { .stopped = OK };
+
+	run_in(world_of_kind(state), group_through_main, &patience);
+	assert_int_equal(patience.stopped, ERR_STOPPED);
+	assert_true(patience.saw_end);
+}
+
 /* ---- stopping ---- */
 
 static int cleaned;
@@ -570,6 +616,7 @@ int main(void)
 		BOTH(queues_wake_time_out_and_stop),
 		BOTH(a_deadline_holds_for_its_own_wait),
 		BOTH(a_wait_through_outlasts_a_stop),
+		BOTH(a_stopped_fiber_can_still_see_the_end_of_a_group),
 		BOTH(semaphores_are_fair_and_count),
 		BOTH(stopping_unwinds_by_ordinary_returns),
 		BOTH(dropping_a_world_unwinds_its_fibers),

@@ -326,12 +326,6 @@ static void stop_fiber(void *arg) WAITS
 	hand_stop(job->member, job->grace_ms);
 }
 
-static void wait_through(struct fiber_group *group) WAITS
-{
-	while (group_wait(group, NEVER) == ERR_STOPPED)
-		continue;
-}
-
 /* All processes of these kinds at once; those who do not listen are killed by member_end. */
 static void stop_kinds(struct crew *crew, unsigned kinds, int64_t grace_ms) WAITS
 {
@@ -346,7 +340,7 @@ static void stop_kinds(struct crew *crew, unsigned kinds, int64_t grace_ms) WAIT
 		if (fiber_spawn(&group, "stop", stop_fiber, &jobs[i], NULL) != OK)
 			stop_fiber(&jobs[i]);
 	}
-	wait_through(&group);
+	group_wait_through(&group);
 }
 
 static void close_boss(struct member *member) WAITS
@@ -384,7 +378,7 @@ void crew_stop(struct crew *crew, int64_t grace_ms) WAITS
 	crew->ready = false;
 	group_stop(&crew->watchers);
 	crew_cut_starts(crew);
-	wait_through(&crew->watchers);
+	group_wait_through(&crew->watchers);
 	crew_close_listeners(crew, NULL);
 	stop_kinds(crew, FROM_GATES, grace_ms);
 	stop_kinds(crew, ROLE_BIT(ROLE_FILTER) | ROLE_BIT(ROLE_RELAY), grace_ms);

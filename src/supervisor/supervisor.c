@@ -223,8 +223,7 @@ static void server_fiber(void *arg) WAITS
 		crew_stop(&server->crew, GRACE_MS);
 	}
 	group_stop(&server->fibers);
-	while (group_wait(&server->fibers, NEVER) == ERR_STOPPED)
-		continue;
+	group_wait_through(&server->fibers);
 	if (server->opening)
 		opening_close(server->opening);
 	free(server->opening);
