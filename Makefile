@@ -15,6 +15,7 @@ packages:
 
 packages-check:
 	@tools/install-packages build check
+	@tools/unpack-packages $(BUILD)/peers || true
 
 packages-bench:
 	@tools/install-packages build check bench

@@ -30,7 +30,7 @@ def wait_for_port(address, port, process):
         with contextlib.suppress(OSError):
             socket.create_connection((address, port), timeout=1).close()
             return
-        assert process.poll() is None, f"{process.args[0]} ended with {process.returncode}"
+        assert not process or process.poll() is None, f"{process.args[0]} ended with {process.returncode}"
         time.sleep(0.05)
     raise RuntimeError(f"nothing listens on {address} port {port}")
 
