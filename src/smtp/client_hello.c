@@ -95,6 +95,14 @@ static enum err hello(struct smtp_client *client, struct smtp_said *said) WAITS
 	return reply.code / 100 == 3 ? client_misheard(client, &reply, "in answer to EHLO") : OK;
 }
 
+/* Many a server hangs up at STARTTLS, or answers what is no reply: without it there may be more to be had.
+   421 is another matter: it says that it is the wrong time. */
+static enum err fail_tls(struct smtp_client *client, enum err err)
+{
+	client->end.is_tls = err != ERR_STOPPED && client->end.reply.code != 421;
+	return err;
+}
+
 static enum err starttls(struct smtp_client *client, struct smtp_said *said) WAITS
 {
 	struct smtp_reply reply;
@@ -108,13 +116,13 @@ static enum err starttls(struct smtp_client *client, struct smtp_said *said) WAI
 	}
 	err = client_ask(client, SMTP_STARTTLS, S("STARTTLS"), client->times.hello_ms, &reply);
 	if (err)
-		return err;
+		return fail_tls(client, err);
 	if (smtp_reply_is_error(&reply)) {
 		*said = without_tls(client, client_said(reply));
 		return OK;
 	}
 	if (reply.code / 100 != 2)
-		return client_misheard(client, &reply, "in answer to STARTTLS");
+		return fail_tls(client, client_misheard(client, &reply, "in answer to STARTTLS"));
 	err = handshake(client);
 	/* rfc3207 4.2: what was said in the clear is forgotten, by both sides. */
 	return err ? err : hello(client, said);
