@@ -29,6 +29,8 @@ export interface Row {
 	state: string;
 	tone: Tone;
 	encrypted: boolean;
+	/* The connection was under TLS then, whoever tells the event. */
+	sealed: boolean;
 	/* A reply line after the first of its reply. */
 	continues: boolean;
 	/* A reply line before the last of its reply: the arrow is under that. */
@@ -194,7 +196,7 @@ function rowOf(walk: Walk, event: TraceEvent, shape: Shape, from: Lane, to: Lane
 		index: 0, event, shape, from, to,
 		at_us: event.at_us - walk.origin_us,
 		exchange: walk.exchange, group: event.kind === "command" ? walk.group : 0, phase: walk.phase, state: walk.state,
-		tone: toneOf(event), encrypted: event.encrypted, continues: false, more: false,
+		tone: toneOf(event), encrypted: event.encrypted, sealed: false, continues: false, more: false,
 		took_us: number(event, "us"),
 	};
 }
@@ -306,8 +308,15 @@ function take(walk: Walk, event: TraceEvent): void {
 	default:
 		takeOther(walk, event);
 	}
-	if (["command", "reply", "data", "tls", "connect", "fetch"].includes(event.kind))
+	const isWire = ["command", "reply", "data", "tls", "connect", "fetch"].includes(event.kind);
+	if (isWire)
 		walk.lastWire = event;
+	/* A pipelined command is put in before others, all of one moment. */
+	const row = walk.model.rows.at(-1);
+	if (row)
+		row.sealed = row.shape !== "end" && (walk.lastWire?.encrypted ?? false);
+	if (isWire && event.kind === "command" && row !== walk.model.rows[walk.groupEnd])
+		walk.model.rows[walk.groupEnd]!.sealed = event.encrypted;
 }
 
 /* The machine moves with what was said last: the rows of that instant stand in the new state already. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The overview strip and the transport: play, steps, speed, kind of time, lanes.
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { positionOf, speedOf, STEPS, type StepBy } from "../ladder/clock.ts";
 import { TIME_MODES, type TimeMode } from "../ladder/layout.ts";
 import type { SideLane } from "../ladder/model.ts";
@@ -29,6 +29,16 @@ export function Overview({ player, version, heads }: { player: Player; version: 
 		player.seekStrip(Math.min(1, Math.max(0, (event.clientX - box.left) / Math.max(1, box.width))));
 	};
 	const row = player.view.rows[player.place];
+	const drawn = useMemo(() => (
+		<div class="segments">
+			{player.strip.segments.map((segment) => (
+				<span key={segment.first} class={`segment phase-${segment.phase}`} style={{ left: `${segment.from * 100}%`, width: `${(segment.to - segment.from) * 100}%` }} title={t(`phase.${segment.phase}`)}>
+					{segment.to - segment.from > 0.06 && <span>{t(`phase.${segment.phase}`)}</span>}
+				</span>
+			))}
+			{player.strip.marks.map((mark) => <i key={mark} class="trouble-mark" style={{ left: `${mark * 100}%` }} />)}
+		</div>
+	), [player.strip]);
 	return (
 		<div class="overview" ref={bar} role="slider" tabIndex={0} aria-label={t("player.scrub")} aria-valuemin={0} aria-valuemax={Math.max(0, player.view.rows.length - 1)}
 			aria-valuenow={player.place} aria-valuetext={row ? sentence(player.model, row) : ""}
@@ -40,12 +50,7 @@ export function Overview({ player, version, heads }: { player: Player; version: 
 				if (event.buttons & 1)
 					seek(event);
 			}}>
-			{player.strip.segments.map((segment) => (
-				<span key={segment.first} class={`segment phase-${segment.phase}`} style={{ left: `${segment.from * 100}%`, width: `${(segment.to - segment.from) * 100}%` }} title={t(`phase.${segment.phase}`)}>
-					{segment.to - segment.from > 0.06 && <span>{t(`phase.${segment.phase}`)}</span>}
-				</span>
-			))}
-			{player.strip.marks.map((mark) => <i key={mark} class="trouble-mark" style={{ left: `${mark * 100}%` }} />)}
+			{drawn}
 			<i class="done" ref={done} />
 			<i class="knob" ref={knob} />
 		</div>

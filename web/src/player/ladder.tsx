@@ -25,7 +25,10 @@ function xOf(layout: Layout, lane: Lane): number {
 export function Ladder({ player, version, expanded, onExpand }: Props) {
 	const box = useRef<HTMLDivElement>(null);
 	const [size, setSize] = useState({ width: 0, height: 0 });
-	const [scrolled, setScrolled] = useState(0);
+	const scrolled = useRef(0);
+	/* The version whose head was brought into sight: after that somebody may look around. */
+	const seen = useRef(-1);
+	const [, redraw] = useState(0);
 	const { model, view, mode, open } = player;
 	const layout = useMemo(() => layoutOf(model, view, { open, mode, width: size.width || 720, expanded }),
 		[model, view, open, mode, size.width, expanded]);
@@ -39,23 +42,39 @@ export function Ladder({ player, version, expanded, onExpand }: Props) {
 		return () => observer.disconnect();
 	}, []);
 
-	useKeepInSight(box, layout, player, version);
+	/* Decided before drawing, so that a jump is drawn once and not twice. */
+	const wanted = seen.current === version ? null : placeInSight(layout, player, scrolled.current, size.height);
+	if (wanted !== null)
+		scrolled.current = wanted;
+	if (size.height)
+		seen.current = version;
+	useLayoutEffect(() => {
+		if (box.current && Math.abs(box.current.scrollTop - scrolled.current) >= 1)
+			box.current.scrollTop = scrolled.current;
+	}, [scrolled.current, layout]);
+	useGlide(box, layout, player);
 
 	if (!view.rows.length)
 		return <div class="ladder" ref={box}><p class="nothing">{t("player.empty")}</p></div>;
-	const [first, last] = rowsWithin(layout, scrolled, size.height || 600);
+	const [first, last] = rowsWithin(layout, scrolled.current, size.height || 600);
 	const place = player.place;
 	const shown: Row[] = view.rows.slice(first, last + 1);
 	return (
 		<div class="ladder-frame">
 			<Lanes model={model} layout={layout} />
-			<div class="ladder" ref={box} onScroll={(event) => setScrolled(event.currentTarget.scrollTop)}>
+			<div class="ladder" ref={box} onScroll={(event) => {
+				const top = event.currentTarget.scrollTop;
+				if (Math.abs(top - scrolled.current) >= 1) {
+					scrolled.current = top;
+					redraw((n) => n + 1);
+				}
+			}}>
 				<div class="wire" style={{ height: `${layout.total}px` }}>
 					<LifeLines layout={layout} />
 					<Glass layout={layout} rows={view.rows} first={first} last={last} />
 					<div role="listbox" class="rows" tabIndex={0} aria-label={t("player.ladder")} aria-activedescendant={`row-${place}`}>
 						{shown.map((row, offset) => (
-							<LadderRow key={row.index} row={row} place={first + offset} head={place} model={model} layout={layout}
+							<LadderRow key={(first + offset) % SLOTS} row={row} place={first + offset} head={place} model={model} layout={layout}
 								folded={view.folded[first + offset]!} count={view.rows.length} expanded={expanded.has(row.index)}
 								onPick={() => {
 									if (row.shape === "handshake" && place === first + offset)
@@ -71,20 +90,21 @@ export function Ladder({ player, version, expanded, onExpand }: Props) {
 	);
 }
 
-/* The head stays in sight: at once when somebody steps, gliding while it plays. */
-function useKeepInSight(box: { current: HTMLDivElement | null }, layout: Layout, player: Player, version: number): void {
-	const place = player.place;
-	useLayoutEffect(() => {
-		const element = box.current;
-		const top = layout.top[place];
-		if (!element || top === undefined)
-			return;
-		const bottom = top + layout.height[place]!;
-		const margin = Math.min(90, element.clientHeight / 5);
-		const isInSight = top >= element.scrollTop + margin / 2 && bottom <= element.scrollTop + element.clientHeight - margin;
-		if (!isInSight && !player.isPlaying)
-			element.scrollTop = Math.max(0, top - element.clientHeight * 0.45);
-	}, [place, layout, version]);
+/* Elements are used again for other rows when a jump leads far: making them anew costs most of a frame. */
+const SLOTS = 128;
+
+/* Where to scroll to so that the head is in sight; null where it is, or while somebody looks around. */
+function placeInSight(layout: Layout, player: Player, scrolled: number, height: number): number | null {
+	const top = layout.top[player.place];
+	if (top === undefined || !height || player.isPlaying)
+		return null;
+	const margin = Math.min(90, height / 5);
+	const isInSight = top >= scrolled + margin / 2 && top + layout.height[player.place]! <= scrolled + height - margin;
+	return isInSight ? null : Math.max(0, Math.min(layout.total - height, top - height * 0.45));
+}
+
+/* While it plays, the ladder glides after its head. */
+function useGlide(box: { current: HTMLDivElement | null }, layout: Layout, player: Player): void {
 	useEffect(() => {
 		if (!player.isPlaying)
 			return;
@@ -93,8 +113,7 @@ function useKeepInSight(box: { current: HTMLDivElement | null }, layout: Layout,
 			const element = box.current;
 			const top = layout.top[player.place];
 			if (element && top !== undefined) {
-				const target = Math.max(0, top - element.clientHeight * 0.55);
-				const way = target - element.scrollTop;
+				const way = Math.max(0, top - element.clientHeight * 0.55) - element.scrollTop;
 				if (Math.abs(way) > 1)
 					element.scrollTop += way > 0 && way < 8 ? 1 : way * 0.14;
 			}
@@ -130,9 +149,7 @@ function LifeLines({ layout }: { layout: Layout }) {
 function Glass({ layout, rows, first, last }: { layout: Layout; rows: readonly Row[]; first: number; last: number }) {
 	const panes: { from: number; to: number }[] = [];
 	for (let i = first; i <= last; i++) {
-		const row = rows[i]!;
-		const isSealed = row.encrypted || ((row.shape === "side" || row.shape === "note") && i > 0 && panes.at(-1)?.to === i - 1 && rows[i + 1]?.encrypted === true);
-		if (!isSealed)
+		if (!rows[i]!.sealed)
 			continue;
 		if (panes.at(-1)?.to === i - 1)
 			panes.at(-1)!.to = i;

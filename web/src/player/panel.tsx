@@ -262,7 +262,7 @@ function States({ row, before, model, texts, depth }: { row: Row; before: Row | 
 				})}
 				{machine.states.map((state) => {
 					const label = t(`machine.${state.name}`);
-					const width = Math.max(56, label.length * 6.4 + 22);
+					const width = Math.max(56, label.length * 7.2 + 20);
 					return (
 						<g key={state.name} class={`state ${state.name === row.state ? "is-lit" : ""}`}>
 							<rect x={state.x - width / 2} y={state.y - 14} width={width} height="28" rx="14" />

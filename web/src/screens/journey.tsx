@@ -144,7 +144,7 @@ function Ruler({ axis }: { axis: Axis }) {
 				{axis.pieces.filter((piece) => piece.squeezed).map((piece) => (
 					<span key={piece.x} class="squeezed" style={{ left: `${piece.x * 100}%`, width: `${piece.width * 100}%` }}><span>⋯ {spanWords(piece.to_us - piece.from_us)} ⋯</span></span>
 				))}
-				{ticksOf(axis, 0.16).map((tick) => <span key={tick.x} class={`tick ${tick.x > 0.9 ? "is-last" : ""}`} style={{ left: `${tick.x * 100}%` }}>{clock(tick.at_us / 1000)}</span>)}
+				{ticksOf(axis, matchMedia("(max-width: 760px)").matches ? 0.3 : 0.13).map((tick) => <span key={tick.x} class={`tick ${tick.x > 0.9 ? "is-last" : ""}`} style={{ left: `${tick.x * 100}%` }}>{clock(tick.at_us / 1000)}</span>)}
 			</div>
 		</div>
 	);

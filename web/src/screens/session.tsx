@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One session as a film.
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, type Info } from "../api.ts";
 import { fileEvents } from "../files.ts";
 import { moment, octets, span } from "../format.ts";
@@ -67,24 +67,50 @@ function Film({ source, at, isOpen }: { source: Source; at: string; isOpen: () =
 	});
 	useKeys(player, { onHelp: () => setHelp((now) => !now), onFind: () => setFinding(true), onExpand: expand, isOff: help });
 
+	const calm = useCalm(version);
+	const headline = useMemo(() => <Headline player={player} onHelp={() => setHelp(true)} onFind={() => setFinding(true)} />, [player, player.model, player.isLive]);
+	const panel = useMemo(() => <Panel player={player} version={calm} />, [player, calm]);
+
 	if (problem)
 		return <Trouble problem={problem} onRetry={() => location.reload()} />;
 	if (!ready)
 		return <p class="loading" role="status">{t("loading")}</p>;
 	return (
 		<div class="film" data-rows={player.view.rows.length}>
-			<Headline player={player} onHelp={() => setHelp(true)} onFind={() => setFinding(true)} />
+			{headline}
 			<Overview player={player} version={version} heads={heads} />
 			<Transport player={player} version={version} />
 			{finding && <Finder player={player} onClose={() => setFinding(false)} />}
 			<div class="stage">
 				<Ladder player={player} version={version} expanded={expanded} onExpand={expand} />
-				<Panel player={player} version={version} />
+				{panel}
 			</div>
 			<Announcer player={player} />
 			{help && <Help onClose={() => setHelp(false)} />}
 		</div>
 	);
+}
+
+/* Follows a number at once, but not more often than the eye can read what depends on it. */
+const CALM_MS = 120;
+
+function useCalm(version: number): number {
+	const [calm, setCalm] = useState(version);
+	const last_ms = useRef(0);
+	useLayoutEffect(() => {
+		const wait_ms = last_ms.current + CALM_MS - performance.now();
+		const take = () => {
+			last_ms.current = performance.now();
+			setCalm(version);
+		};
+		if (wait_ms <= 0) {
+			take();
+			return;
+		}
+		const timer = setTimeout(take, wait_ms);
+		return () => clearTimeout(timer);
+	}, [version]);
+	return calm;
 }
 
 /* Said aloud while somebody steps; a film that plays would drown its listener. */

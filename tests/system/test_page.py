@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page in a browser, before a running server: Debian's Chromium, driven by web/e2e/page.mjs."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import time
+
+import pytest
+from glasspost import PROGRAM, ROOT, Server, free_port_base, insecure_tls, wait_for
+from peers_outside import Names, Sink, need_outside, some_address
+
+WEB = ROOT / "web"
+CHROMIUM = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.path.exists(path)), None)
+ALICE, PASSWORD = "alice@example.org", "correct horse"
+
+
+def check(name, port, seconds=150, **given):
+    """One check of web/e2e/page.mjs; what it measured."""
+    done = subprocess.run(["node", str(WEB / "e2e" / "page.mjs"), name, f"http://127.0.0.1:{port}/", json.dumps(given)],
+                          capture_output=True, text=True, timeout=seconds)
+    assert done.returncode == 0, f"{name}:\n{done.stdout}{done.stderr}"
+    print(f"{name}: {done.stdout.strip()}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    if not shutil.which("node") or not CHROMIUM:
+        pytest.skip("node or chromium is not installed: tools/install-packages check")
+    if not (WEB / "node_modules" / "playwright-core").is_dir():
+        pytest.skip("web/node_modules is missing: cd web && npm ci")
+
+
+class Dev:
+    """glasspost dev on a port base of its own, its page on the base + 80."""
+
+    def __init__(self, folder):
+        self.folder, self.base = folder / "data", free_port_base()
+        self.log = open(folder / "log", "wb")
+        self.process = subprocess.Popen([PROGRAM, "--dir", str(self.folder), "dev", "--port-base", str(self.base)],
+                                        stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        subprocess.run([PROGRAM, "--dir", str(self.folder), "ready", "--wait", "30s"], check=True, timeout=60)
+        self.web, self.smtp = self.base + 80, self.base + 25
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=30)
+        self.log.close()
+
+
+def need_page(port):
+    """The server may have been built where there was no npm; then it says so at /."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while octets := connection.recv(65536):
+            answer += octets
+    if b"assets/" not in answer:
+        pytest.skip("this server was built without its page: nodejs and npm, then build again")
+
+
+def swaks(*arguments):
+    return subprocess.run(["swaks", *arguments], capture_output=True, text=True, timeout=60)
+
+
+def speak(port, lines):
+    """A client of no good manners."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.recv(4096)
+        for line in lines:
+            connection.sendall(line.encode() + b"\r\n")
+            time.sleep(0.05)
+        connection.recv(65536)
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory):
+    server = Dev(tmp_path_factory.mktemp("page"))
+    try:
+        need_page(server.web)
+        swaks("--server", f"127.0.0.1:{server.base + 587}", "-tls", "--auth-user", ALICE, "--auth-password", "x", "--from", ALICE,
+              "--to", "bob@example.org,carla@example.org", "--pipeline", "--h-Subject", "Hello")
+        subprocess.run(["curl", "-s", "--user", "bob@example.org:x", f"pop3://127.0.0.1:{server.base + 110}/1"], check=True,
+                       capture_output=True, timeout=60)
+        yield server
+    finally:
+        server.stop()
+
+
+def test_a_session_appears_in_the_list_within_a_second(dev):
+    assert check("live", dev.web, smtp=dev.smtp)["late_ms"] < 1000
+
+
+def test_the_film_plays_pauses_steps_scrubs_and_changes_speed_by_mouse_and_keyboard(dev):
+    assert check("player", dev.web)["rows"] > 20
+
+
+def test_every_line_is_explained_in_three_depths_with_its_parts_and_octets(dev):
+    check("explained", dev.web)
+
+
+def test_a_running_session_is_followed_paused_in_view_and_replayed(dev):
+    assert check("follow", dev.web, smtp=dev.smtp)["late_ms"] < 1000
+
+
+def test_headers_and_saved_sessions_from_elsewhere_are_opened(dev):
+    check("elsewhere", dev.web)
+
+
+def test_the_second_language_and_less_motion(dev):
+    check("forEveryone", dev.web)
+
+
+def test_axe_finds_nothing_serious_on_any_screen(dev):
+    assert check("axe", dev.web)["looked"] >= 24
+
+
+def test_ten_thousand_events_open_at_once_and_scrub_smoothly(dev):
+    measured = check("large", dev.web)
+    assert measured["open_ms"] < 300 and measured["frames_per_second"] >= 30
+
+
+def hostile():
+    """The attack list of the page's own tests."""
+    script = "import { HOSTILE } from './e2e/hostile.mjs'; console.log(JSON.stringify(HOSTILE))"
+    done = subprocess.run(["node", "--input-type=module", "-e", script], cwd=WEB, check=True, capture_output=True, text=True, timeout=30)
+    return json.loads(done.stdout)
+
+
+def test_hostile_protocol_text_and_headers_cannot_run(dev):
+    attacks = hostile()
+    speak(dev.smtp, [line for text in attacks for line in (f"EHLO {text}", text, f"VRFY {text}", f"MAIL FROM:<{text}>", "RSET")][:18])
+    for text in attacks:
+        with smtplib.SMTP("127.0.0.1", dev.smtp, timeout=30) as client:
+            client.ehlo("attack.example")
+            client.mail("a@attack.example")
+            client.rcpt("bob@example.org")
+            client.data(f"Subject: {text}\r\nFrom: \"{text}\" <a@attack.example>\r\nReceived: from {text} by {text}; now\r\n"
+                        f"Content-Type: text/html\r\n\r\n{text}\r\n".encode())
+    assert check("attacks", dev.web)["tried"] == len(attacks)
+
+
+def test_the_journey_of_a_greylisted_and_retried_message_after_signing_in(tmp_path):
+    need_outside()
+    places = {"there": some_address(), "later": some_address()}
+    records = {f"{name}.example": [f"MX 10 mx.{name}.example"] for name in places}
+    records |= {f"mx.{name}.example": [f"A {address}"] for name, address in places.items()}
+    with Names(tmp_path, records) as names:
+        config = f'relay = users\nresolver = "127.0.0.1:{names.port}"\nqueue_retry_min = 1s\nweb_admins = {{"{ALICE}"}}\n'
+        with Server(accounts={ALICE: PASSWORD}, config=config) as server:
+            need_page(server.base + 80)
+            with Sink(tmp_path / "busy", places["later"], "-r", "RCPT"), Sink(tmp_path / "sink", places["there"]) as sink:
+                with smtplib.SMTP("127.0.0.1", server.port("submission"), timeout=30) as client:
+                    client.starttls(context=insecure_tls())
+                    client.login(ALICE, PASSWORD)
+                    client.sendmail(ALICE, ["dora@later.example", "carol@there.example"], b"Subject: Your invoice\r\n\r\nHello.\r\n")
+                wait_for(sink.taken, seconds=20, what="the message for the first")
+                row = wait_for(lambda: [one for one in server.rows("queue", "list") if one["attempts"] >= 1], what="an attempt")[0]
+            with Sink(tmp_path / "sink2", places["later"]) as sink:
+                server.run("queue", "retry", row["message"])
+                wait_for(sink.taken, seconds=60, what="the message for the second")
+            assert check("journey", server.base + 80, subject="Your invoice", deferred="dora@later.example", other="carol@there.example",
+                         account=ALICE, password=PASSWORD)["attempts"] >= 2
