@@ -44,7 +44,7 @@ class Dev:
         self.log = open(folder / "log", "wb")
         self.process = subprocess.Popen([PROGRAM, "--dir", str(self.folder), "dev", "--port-base", str(self.base)],
                                         stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
-        subprocess.run([PROGRAM, "--dir", str(self.folder), "ready", "--wait", "30s"], check=True, timeout=60)
+        subprocess.run([PROGRAM, "--dir", str(self.folder), "ready", "--wait", "30s"], check=True, capture_output=True, timeout=60)
         self.web, self.smtp = self.base + 80, self.base + 25
 
     def stop(self):
@@ -55,7 +55,11 @@ class Dev:
 
 def need_page(port):
     """The server may have been built where there was no npm; then it says so at /."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    try:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    except ConnectionRefusedError:
+        pytest.skip("this server has no web role")
+    with connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answer = b""
         while octets := connection.recv(65536):
@@ -85,7 +89,7 @@ def dev(tmp_path_factory):
         need_page(server.web)
         swaks("--server", f"127.0.0.1:{server.base + 587}", "-tls", "--auth-user", ALICE, "--auth-password", "x", "--from", ALICE,
               "--to", "bob@example.org,carla@example.org", "--pipeline", "--h-Subject", "Hello")
-        subprocess.run(["curl", "-s", "--user", "bob@example.org:x", f"pop3://127.0.0.1:{server.base + 110}/1"], check=True,
+        subprocess.run(["curl", "-s", "--max-time", "30", "--user", "bob@example.org:x", f"pop3://127.0.0.1:{server.base + 110}/1"], check=True,
                        capture_output=True, timeout=60)
         yield server
     finally:

@@ -135,15 +135,18 @@ function portOf(info: Info | null, protocol: string): string | null {
 
 function Empty({ tab, info }: { tab: string; info: Info | null }) {
 	const address = portOf(info, "smtp") ?? "127.0.0.1:1025";
+	/* Each service once, as one would type it; sockets of this machine are for programs. */
+	const shown = info?.listeners.filter((one, index, all) => one.protocol !== "http" && !one.address.startsWith("unix:") &&
+		all.findIndex((other) => other.name === one.name) === index) ?? [];
 	const swaks = `swaks --server ${address} --to anna@example.org --header 'Subject: hello'`;
 	return (
 		<section class="empty">
 			<h2>{t(`empty.${tab}`)}</h2>
 			<p>{t(`empty.${tab}.what`)}</p>
 			{tab !== "queue" && <Copied line={swaks} />}
-			{info && info.listeners.length > 0 && (
+			{shown.length > 0 && (
 				<dl class="listeners">
-					{info.listeners.map((one) => <div key={one.name + one.address}><dt>{one.name}</dt><dd><code>{one.address}</code></dd></div>)}
+					{shown.map((one) => <div key={one.name + one.address}><dt>{one.name}</dt><dd><code>{one.address}</code></dd></div>)}
 				</dl>
 			)}
 		</section>
@@ -155,7 +158,7 @@ function Copied({ line }: { line: string }) {
 	const copy = () => navigator.clipboard?.writeText(line).then(() => setDone(true), () => {});
 	return (
 		<div class="copied">
-			<code tabIndex={0}>{line}</code>
+			<code>{line}</code>
 			<button type="button" onClick={() => void copy()}>{done ? t("copied") : t("copy")}</button>
 		</div>
 	);

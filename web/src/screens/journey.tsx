@@ -188,7 +188,7 @@ function Step({ span, track, isSlowest }: { span: Span; track: Track; isSlowest:
 				{span.skewed && <span class="step-why">{t("journey.skewed")}</span>}
 				{span.next_us > 0 && span.stage === "attempt" && <span class="step-next">{t("next", { time: moment(span.next_us / 1000) })}</span>}
 			</div>
-			<span class="step-took">{span.stage === "fetch" ? "" : spanWords(span.to_us - span.from_us)}</span>
+			<span class="step-took">{span.to_us === span.from_us ? "" : spanWords(span.to_us - span.from_us)}</span>
 			<span class="step-film">{span.session && <a href={linkTo("session", span.session)}>{t("journey.film")}</a>}</span>
 		</li>
 	);
