@@ -83,7 +83,7 @@ static int change(const struct invocation *invocation, const char *command, json
 	if (status == EX_OK && invocation->options[CLI_json])
 		print_json(result, false);
 	else if (status == EX_OK)
-		printf("%lld recipients %s\n", (long long)count, done);
+		printf("%lld recipient%s %s\n", (long long)count, count == 1 ? "" : "s", done);
 	if (status == EX_OK && leased && !invocation->options[CLI_json])
 		printf("%lld are being tried at this moment and were left alone\n",
 		       (long long)leased);
@@ -103,12 +103,12 @@ int run_queue_retry(const struct invocation *invocation)
 
 int run_queue_hold(const struct invocation *invocation)
 {
-	return change(invocation, "queue hold", what(invocation), "are held");
+	return change(invocation, "queue hold", what(invocation), "held");
 }
 
 int run_queue_release(const struct invocation *invocation)
 {
-	return change(invocation, "queue release", what(invocation), "are released");
+	return change(invocation, "queue release", what(invocation), "released");
 }
 
 int run_queue_delete(const struct invocation *invocation)
@@ -122,7 +122,7 @@ int run_queue_redirect(const struct invocation *invocation)
 	json_t *arguments = what(invocation);
 
 	json_object_set_new(arguments, "destination", control_string(str_of(invocation->words[1])));
-	return change(invocation, "queue redirect", arguments, "go another way");
+	return change(invocation, "queue redirect", arguments, "sent another way");
 }
 
 int run_queue_flush(const struct invocation *invocation)

@@ -131,6 +131,14 @@ static enum err run_altering(struct writer *writer, struct job *job)
 
 /* ---- in the fiber ---- */
 
+static void note_due(struct sites *sites, const struct altering *a, const struct queue_recipient *r)
+{
+	sites_note(sites, r->destination, r->flow, a->now_us, 1);
+	/* Who wants it tried knows more than the last attempt: the place rests no longer. */
+	if (a->doing == DO_RETRY)
+		sites_resume(sites, sites_find(sites, r->destination));
+}
+
 static uint64_t tell_some(struct store *store, const struct altering *a)
 {
 	struct queue *queue = store->queue;
@@ -148,7 +156,7 @@ static uint64_t tell_some(struct store *store, const struct altering *a)
 		      .what = str_of(names[a->doing]), .recipients = 1);
 		if (row->row.state > QUEUE_LEASED)
 			continue;
-		sites_note(queue->sites, row->row.destination, row->row.flow, a->now_us, 1);
+		note_due(queue->sites, a, &row->row);
 		waitq_wake_one(&queue->due);
 	}
 	queue_alarm_at(queue, 0);
