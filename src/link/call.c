@@ -259,6 +259,17 @@ static enum err take_answer(struct line *line, struct seat *seat, const struct f
 	return OK;
 }
 
+/* What it carried found no free descriptor here. */
+static enum err lose_answer(struct line *line, struct seat *seat)
+{
+	line->link->stats.answers++;
+	if (seat->waiting)
+		copy_text(seat->waiting->text, sizeof(seat->waiting->text),
+			  S("no descriptor was free for what came with the answer"));
+	seat_finish(line, seat, ERR_SYSTEM);
+	return OK;
+}
+
 static enum err take_frame(struct line *line, const struct frame *frame, int fd)
 {
 	struct seat *seat = seat_of_id(line, frame->call);
@@ -269,6 +280,8 @@ static enum err take_frame(struct line *line, const struct frame *frame, int fd)
 			    message_name(frame->kind));
 	else if (frame->type == FRAME_FAILURE)
 		err = take_failure(line, seat, frame, fd);
+	else if (frame->has_fd && fd < 0)
+		err = lose_answer(line, seat);
 	else
 		err = take_answer(line, seat, frame, &fd);
 	if (fd >= 0)

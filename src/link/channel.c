@@ -44,10 +44,17 @@ static int ring_take(struct fd_ring *ring)
 	return fd;
 }
 
+/* Stands for a descriptor that was sent while this process had no room for another. */
+enum { FD_LOST = -1 };
+
 static void ring_close(struct fd_ring *ring)
 {
-	while (ring->count)
-		close(ring_take(ring));
+	while (ring->count) {
+		int fd = ring_take(ring);
+
+		if (fd != FD_LOST)
+			close(fd);
+	}
 }
 
 /* ---- birth and end ---- */
@@ -405,10 +412,19 @@ static void in_compact(struct channel *channel)
 		waitq_wake_all(&channel->twin->room);
 }
 
-/* The received descriptors go to the ring; more of them than a frame may have end the channel. */
+/*
+ * The received descriptors go to the ring; more of them than a frame may have end the channel. Where the
+ * kernel had no number for the only one, the call fails and not the channel: nobody would make another.
+ */
 static enum err take_descriptors(struct channel *channel, struct msghdr *message)
 {
 	enum err err = OK;
+
+	if (message->msg_flags & MSG_CTRUNC && !CMSG_FIRSTHDR(message) &&
+	    !ring_is_full(&channel->in_fds)) {
+		ring_add(&channel->in_fds, 0, FD_LOST);
+		return OK;
+	}
 
 	for (struct cmsghdr *head = CMSG_FIRSTHDR(message); head;
 	     head = CMSG_NXTHDR(message, head)) {
@@ -459,7 +475,8 @@ static enum err receive_some(struct channel *channel)
 	channel->stats.bytes_in += (uint64_t)got;
 	/* The kernel stops at descriptors; else a short read has emptied the socket, and whatever
 	   comes later is a new event. */
-	channel->drained = (size_t)got < piece.iov_len && !message.msg_controllen;
+	channel->drained = (size_t)got < piece.iov_len && !message.msg_controllen &&
+			   !(message.msg_flags & MSG_CTRUNC);
 	return take_descriptors(channel, &message);
 }
 

@@ -72,7 +72,8 @@ enum err channel_wait_room(struct channel *channel, moment deadline) WAITS;
 [[nodiscard]] enum err channel_send(struct channel *channel, const struct frame *head,
 				    const struct shape *shape, const void *value);
 /*
- * The next frame; its payload lives until the next call or wait. *fd is the caller's, -1 when none.
+ * The next frame; its payload lives until the next call or wait. *fd is the caller's, -1 when none: with has_fd
+ * one was sent, and this process had no number free for it.
  * ERR_CLOSED at the end, ERR_PROTOCOL for what is no frame, ERR_STOPPED.
  */
 [[nodiscard]] enum err channel_next(struct channel *channel, struct frame *out, int *fd) WAITS;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -333,6 +334,32 @@ static void body_not_sealed(struct raw *raw) WAITS
 	close(fd);
 }
 
+/* No enemy's doing: this process had no number left for what a friend sent. */
+static void no_descriptor_free(struct raw *raw) WAITS
+{
+	char octets[400];
+	struct ask_deliver ask = { .body = { .fd = 9, .size = 100000 } };
+	size_t len = frame_of(octets, FRAME_CALL, MESSAGE_deliver, &ask);
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct rlimit usual;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	/* The lowest that was free is taken now. */
+	assert_int_equal(
+		setrlimit(RLIMIT_NOFILE, &(struct rlimit){ (rlim_t)fd + 1, usual.rlim_max }), 0);
+	send_raw(raw, octets, len, &fd, 1);
+	(void)fiber_sleep(in_ms(50));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+	close(fd);
+	assert_true(recv(raw->fd, octets, sizeof(octets), MSG_DONTWAIT) > FRAME_HEAD);
+}
+
+static void test_a_descriptor_without_room_fails_its_call_and_no_other(void **state)
+{
+	(void)state;
+	assert_int_equal(attack(no_descriptor_free, false), 0);
+}
+
 static void test_descriptors_that_nobody_announced_are_closed(void **state)
 {
 	(void)state;
@@ -575,6 +602,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_well_formed_is_served),
 		cmocka_unit_test(test_what_is_not_permitted_or_not_well_formed_cuts_the_channel),
 		cmocka_unit_test(test_descriptors_that_nobody_announced_are_closed),
+		cmocka_unit_test(test_a_descriptor_without_room_fails_its_call_and_no_other),
 		cmocka_unit_test(test_more_calls_than_may_be_in_flight_cut_the_channel),
 		cmocka_unit_test(test_what_calls_want_back_counts_for_what_is_served_at_once),
 		cmocka_unit_test(test_mutated_calls_break_nothing),

@@ -197,6 +197,11 @@ static enum err dispatch(struct link_peer *peer, const struct frame *frame, int 
 			close(fd);
 		return err;
 	}
+	if (frame->has_fd && fd < 0) {
+		send_failure(peer, frame, ERR_SYSTEM,
+			     "no descriptor was free for what came with it");
+		return OK;
+	}
 	job = job_take();
 	job->message = message_of(frame->kind);
 	job->head = *frame;

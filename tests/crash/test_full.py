@@ -183,8 +183,7 @@ def test_a_store_without_descriptors_loses_nothing():
                         session.send(rng.choice(ADDRESSES), rng, 600_000)
                 except OSError:
                     pass
-            if store in server.role_pids().get("store", []):  # else it ended; the next one has the usual limit
-                limit_descriptors(store, usual)
-            server.run("ready", "--wait", "60s", timeout=70)  # started anew, which takes what the machine needs
-            wait_for(lambda: accepted(server, ledger, rng), seconds=60, what="mail taken again")
+            assert server.role_pids()["store"] == [store], "a body without a descriptor fails alone"
+            limit_descriptors(store, usual)
+            wait_for(lambda: accepted(server, ledger, rng), seconds=15, what="mail taken again")
         judge(server, ledger, at_least=3)
