@@ -90,7 +90,8 @@ def test_tls_pipelining_and_chunks_are_used_where_it_offers_them(pair):
                or f"250 {word}" in said}
     assert {"8BITMIME", "SIZE", "DSN"} <= offered
     assert ("BDAT " in said) == ("CHUNKING" in offered), said
-    assert said.count("RCPT TO:") == 2, "one transaction for both"
+    transaction = next(part for part in said.split("MAIL FROM:") if "bert@there.example" in part)
+    assert transaction.count("RCPT TO:") == 2, "one for both; the session may have others"
 
 
 def test_addresses_of_other_alphabets_go_where_it_takes_them_and_come_back_where_not(pair):
