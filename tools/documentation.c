@@ -10,6 +10,7 @@
 #include "link/link.h"
 #include "sandbox/sandbox.h"
 #include "trace/trace.h"
+#include "web/web.h"
 
 #include <stdio.h>
 
@@ -44,6 +45,7 @@ static const struct part {
 	{ "limits.md", "limits", limits_markdown },
 	{ "configuration.md", "options", config_markdown },
 	{ "sandbox.md", "roles", sandbox_table_markdown },
+	{ "api.md", "api", web_api_markdown },
 	{ "formats/link.md", "messages", link_table_markdown },
 	{ "formats/trace.md", "events", trace_markdown },
 };

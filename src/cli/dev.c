@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { DEV_PORT_BASE = 1000 };
+enum { DEV_PORT_BASE = 1000, DEV_WEB_PORT = 7025 }; /* 8025 is where people look for such a page */
 
 #define LOOPBACK "address = { 127.0.0.1, ::1 }"
 
@@ -27,7 +27,8 @@ static const char dev_config[] =
 	"listener lmtp { protocol = lmtp " LOOPBACK " tls = none }\n"
 	"listener \"lmtp-socket\" { protocol = lmtp address = { run/lmtp.sock } tls = none }\n"
 	"listener pop3 { protocol = pop3 " LOOPBACK " auth_without_tls = yes }\n"
-	"listener pop3s { protocol = pop3 " LOOPBACK " tls = implicit }\n";
+	"listener pop3s { protocol = pop3 " LOOPBACK " tls = implicit }\n"
+	"listener web { protocol = http " LOOPBACK;
 
 struct dev {
 	const char *folder;
@@ -51,7 +52,8 @@ static void print_welcome(void *context, const struct config *config)
 	       "  SMTP         127.0.0.1:%u\n"
 	       "  submission   127.0.0.1:%u (STARTTLS), 127.0.0.1:%u (TLS)\n"
 	       "  LMTP         127.0.0.1:%u\n"
-	       "  POP3         127.0.0.1:%u (STLS), 127.0.0.1:%u (TLS)\n\n"
+	       "  POP3         127.0.0.1:%u (STLS), 127.0.0.1:%u (TLS)\n"
+	       "  the page     http://127.0.0.1:%u/\n\n"
 	       "Any recipient is taken, any password signs in. Try:\n\n"
 	       "  swaks --server 127.0.0.1:%u --to anna@example.org --header 'Subject: hello'\n"
 	       "  curl --user anna@example.org:x pop3://127.0.0.1:%u/1\n"
@@ -59,7 +61,8 @@ static void print_welcome(void *context, const struct config *config)
 	       "Ctrl-C ends it.\n\n",
 	       dev->is_kept ? "it keeps what comes" : "all is forgotten at the end", smtp,
 	       port_of(config, "submission"), port_of(config, "submissions"),
-	       port_of(config, "lmtp"), pop3, port_of(config, "pop3s"), smtp, pop3, dev->folder);
+	       port_of(config, "lmtp"), pop3, port_of(config, "pop3s"), port_of(config, "web"),
+	       smtp, pop3, dev->folder);
 	fflush(stdout);
 }
 
@@ -79,14 +82,17 @@ static int serve_dev(const struct invocation *invocation, struct dev *dev)
 	struct supervisor_options options;
 	int status;
 
-	if (!invocation->options[CLI_port_base])
+	bool has_base = invocation->options[CLI_port_base] != NULL;
+
+	if (!has_base)
 		overrides[count++] = str_print(&arena, "port_base=%d", DEV_PORT_BASE);
 	if (!dev->is_kept)
 		overrides[count++] = S("durable=no");
 	options = (struct supervisor_options){
 		.folder = dev->folder,
 		.config_path = "dev",
-		.config_text = str_of(dev_config),
+		.config_text = str_print(&arena, "%s port = %d }\n", dev_config,
+					 has_base ? 80 : DEV_WEB_PORT),
 		.overrides = overrides,
 		.override_count = count,
 		.roles = cli_roles,

@@ -4,12 +4,14 @@
 #include "gate/gate.h"
 #include "relay/relay.h"
 #include "store/store.h"
+#include "web/web.h"
 
 #include <stdio.h>
 #include <sysexits.h>
 
 const struct role_ops *const cli_roles[] = { &store_role,   &filter_role,    &relay_role,
-					     &gate_mx_role, &gate_user_role, NULL };
+					     &gate_mx_role, &gate_user_role, &web_role,
+					     NULL };
 
 int run_role(int argc, char **argv)
 {

@@ -149,7 +149,9 @@ int run_stop(const struct invocation *invocation)
 
 /* ---- what each role says ---- */
 
-static const char *const role_names[] = { "store", "filter", "gate-mx", "gate-user" };
+static const char *const role_names[] = {
+	"store", "filter", "gate-mx", "gate-user", "relay", "web"
+};
 
 static bool print_text(void *context, const json_t *row)
 {

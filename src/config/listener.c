@@ -70,7 +70,7 @@ static unsigned index_of(struct str word, const char *const *words, unsigned cou
 
 static void understand_modes(const struct understanding *u)
 {
-	static const char *const protocols[] = { "smtp", "submission", "lmtp", "pop3" };
+	static const char *const protocols[] = { "smtp", "submission", "lmtp", "pop3", "http" };
 	static const char *const tls[] = { "none", "starttls", "implicit" };
 	static const char *const auth[] = { "none", "offered", "required" };
 	struct config_listener *l = u->listener;
@@ -80,6 +80,9 @@ static void understand_modes(const struct understanding *u)
 			    option_choices("protocol"));
 	l->kind = (enum protocol)index_of(l->protocol, protocols, COUNT_OF(protocols));
 	l->tls_mode = (enum tls_mode)index_of(l->tls, tls, COUNT_OF(tls));
+	/* Nobody says STARTTLS in HTTP: what was not asked for is not there. */
+	if (l->kind == PROTOCOL_HTTP && !raw_of(u, "tls")->line)
+		l->tls_mode = TLS_MODE_NONE;
 	if (l->auth.len == 0)
 		l->auth_mode = l->kind == PROTOCOL_SUBMISSION || l->kind == PROTOCOL_POP3
 				       ? AUTH_MODE_REQUIRED
@@ -101,6 +104,8 @@ static uint16_t well_known_port(const struct config_listener *l)
 		return 24;
 	case PROTOCOL_POP3:
 		return implicit ? 995 : 110;
+	case PROTOCOL_HTTP:
+		return implicit ? 443 : 80;
 	}
 	return 0;
 }
@@ -152,6 +157,9 @@ static void check_auth(const struct understanding *u)
 	    !l->auth_without_tls)
 		complain_of(u, "tls",
 			    "is none, so that no password may pass; write starttls or implicit");
+	if (l->kind == PROTOCOL_HTTP && l->tls_mode == TLS_MODE_STARTTLS)
+		complain_of(u, "tls",
+			    "is starttls, which HTTP has not; write implicit, or none on loopback");
 	if (l->apop && l->kind != PROTOCOL_POP3)
 		complain_of(u, "apop", "is of pop3 only; take it away");
 	if (l->apop && !u->reading->config->keep_secrets)
@@ -250,6 +258,14 @@ static void check_addresses(const struct understanding *u)
 			complain_of(u, "tls",
 				    "implicit makes no sense on the socket %.*s; write "
 				    "none",
+				    STR_ARGS(word));
+		/* Passwords and cookies would be anybody's on the way. */
+		if (l->kind == PROTOCOL_HTTP && l->tls_mode == TLS_MODE_NONE &&
+		    !l->auth_without_tls && !addr_is_loopback(&addr))
+			complain_of(u, "tls",
+				    "is none, and %.*s is open to others; write implicit, or "
+				    "127.0.0.1 behind a "
+				    "proxy that speaks TLS",
 				    STR_ARGS(word));
 		if (u->reading->config->accept_any_password && !addr_is_loopback(&addr))
 			complain_of(u, "address",

@@ -28,7 +28,7 @@ static const struct {
 	{ "subaddress_folders", "existing create inbox" },
 	{ "pregreet", "note refuse" },
 	{ "log", "text json postfix dev" },
-	{ "protocol", "smtp submission lmtp pop3" },
+	{ "protocol", "smtp submission lmtp pop3 http" },
 	{ "tls", "none starttls implicit" },
 	{ "tls_versions", "1.2 1.3 old" },
 	{ "auth", "none offered required" },
@@ -45,6 +45,7 @@ const struct listener_preset listener_presets[] = {
 	{ "lmtp-socket", "lmtp", "run/lmtp.sock", "none", "the same, in the data directory" },
 	{ "pop3", "pop3", "0.0.0.0, ::", "starttls", "users fetch their mail: 110" },
 	{ "pop3s", "pop3", "0.0.0.0, ::", "implicit", "the same, TLS at once: 995" },
+	{ "web", "http", "127.0.0.1, ::1", "none", "browsers of this machine: 80" },
 };
 const size_t listener_preset_count = COUNT_OF(listener_presets);
 

@@ -51,7 +51,9 @@ enum err connection_send(struct control_connection *connection) WAITS
 {
 	enum err err = ERR_CLOSED;
 
-	if (!connection->gone)
+	if (!connection->gone && connection->sink)
+		err = connection->sink->line(connection->sink, buf_str(&connection->out));
+	else if (!connection->gone)
 		err = stream_write(connection->stream, buf_str(&connection->out), in_ms(ROW_MS));
 	buf_reset(&connection->out);
 	if (err && err != ERR_STOPPED) {
@@ -149,6 +151,8 @@ bool control_is_gone(const struct control_call *call)
 	size_t count;
 	enum err err;
 
+	if (connection->sink)
+		return connection->gone || connection->sink->is_gone(connection->sink);
 	while (!connection->gone) {
 		err = stream_try_read(connection->stream, octets, sizeof(octets), &count);
 		if (err == ERR_AGAIN)

@@ -57,6 +57,17 @@ struct control_call {
 enum err control_serve(struct listener *listener, const struct control_command *const *tables,
 		       void *context, struct fiber_group *group) WAITS;
 
+/*
+ * A command without a socket: `line` gets each line of the answer with its LF, the last one too, and may wait;
+ * what it fails with ends the command as a client that is gone would. is_gone: control_is_gone for this one.
+ */
+struct control_sink {
+	enum err (*line)(struct control_sink *sink, struct str line) WAITS;
+	bool (*is_gone)(struct control_sink *sink);
+};
+enum err control_run(const struct control_command *command, void *context, json_t *arguments,
+		     struct control_sink *sink) WAITS;
+
 /* Arguments. What is absent or of another type is empty, `otherwise`, or false. */
 struct str control_text(const struct control_call *call, const char *name);
 uint64_t control_number(const struct control_call *call, const char *name, uint64_t otherwise);
@@ -74,6 +85,8 @@ enum err control_fail(struct control_call *call, const char *hint, const char *f
 	PRINTF_LIKE(3, 4);
 /* Has the client gone? For commands that wait for something else than the client. */
 bool control_is_gone(const struct control_call *call);
+/* Text of others that must be a JSON object, no deeper than LIMIT_control_depth and without a name twice; else NULL. */
+json_t *control_object(struct str text);
 /* A JSON string of octets that may be no UTF-8: those are replaced by U+FFFD. */
 json_t *control_string(struct str octets);
 

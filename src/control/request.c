@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/request.h"
+#include "control/control.h"
 
 #include <malloc.h>
 #include <stdlib.h>
@@ -83,6 +84,19 @@ enum err request_parse(struct str line, struct control_ask *out)
 static int add_piece(const char *piece, size_t len, void *out)
 {
 	return buf_add(out, (struct str){ piece, len }) ? -1 : 0;
+}
+
+json_t *control_object(struct str text)
+{
+	json_t *json;
+
+	if (!text.len || !request_is_shallow(text))
+		return NULL;
+	json = json_loadb(text.at, text.len, JSON_REJECT_DUPLICATES, NULL);
+	if (json_is_object(json))
+		return json;
+	json_decref(json);
+	return NULL;
 }
 
 enum err line_print(const json_t *json, struct buf *out)

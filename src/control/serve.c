@@ -68,6 +68,28 @@ static void refuse(struct control_connection *connection, const char *error) WAI
 	json_decref(arguments);
 }
 
+static enum err run_call(struct control_call *call, struct str name) WAITS
+{
+	enum err err;
+
+	call->result = json_pack("{s:b}", "ok", 1);
+	must(call->result);
+	fault(OK, "%s", ""); /* an older failure's words must not pass for this one's */
+	if (call->command) {
+		fiber_describe("%s", call->command->name);
+		err = call->command->run(call);
+	} else {
+		err = control_fail(call,
+				   "this role may not serve it, or the program is of another "
+				   "version than the server: glasspost version",
+				   "unknown command: %.*s", STR_ARGS(name));
+	}
+	err = call_finish(call, err);
+	json_decref(call->result);
+	json_decref(call->failure);
+	return err;
+}
+
 static enum err run(struct control_connection *connection, const struct control_ask *ask) WAITS
 {
 	struct control_call call = {
@@ -75,24 +97,22 @@ static enum err run(struct control_connection *connection, const struct control_
 		.command = command_find(connection->server, ask->command),
 		.arguments = ask->arguments,
 		.connection = connection,
-		.result = json_pack("{s:b}", "ok", 1),
 	};
-	enum err err;
 
-	must(call.result);
-	fault(OK, "%s", ""); /* an older failure's words must not pass for this one's */
-	if (call.command) {
-		fiber_describe("%s", call.command->name);
-		err = call.command->run(&call);
-	} else {
-		err = control_fail(&call,
-				   "this role may not serve it, or the program is of another "
-				   "version than the server: glasspost version",
-				   "unknown command: %.*s", STR_ARGS(ask->command));
-	}
-	err = call_finish(&call, err);
-	json_decref(call.result);
-	json_decref(call.failure);
+	return run_call(&call, ask->command);
+}
+
+enum err control_run(const struct control_command *command, void *context, json_t *arguments,
+		     struct control_sink *sink) WAITS
+{
+	struct control_connection connection = { .sink = sink, .out = BUF(LIMIT_control_line) };
+	struct control_call call = { .context = context,
+				     .command = command,
+				     .arguments = arguments,
+				     .connection = &connection };
+	enum err err = run_call(&call, str_of(command->name));
+
+	buf_drop(&connection.out);
 	return err;
 }
 

@@ -14,6 +14,7 @@ struct control_server {
 
 struct control_connection {
 	struct stream *stream;
+	struct control_sink *sink; /* in place of the stream */
 	struct control_server *server;
 	struct buf in;
 	struct buf out;

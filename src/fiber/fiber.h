@@ -219,6 +219,11 @@ void listener_drop(struct listener **listener);
 					   moment deadline, struct stream **out) WAITS;
 /* Of a connected, non-blocking socket, which it then owns unless it fails (the real world). */
 [[nodiscard]] enum err stream_of_fd(int fd, struct stream **out);
+/*
+ * Gives the descriptor back, which is then the caller's to close, and frees the stream: for a library that has
+ * its own way with sockets. -1, and nothing happens, in the simulated world.
+ */
+int stream_give_fd(struct stream **stream);
 /* Two ends of one connection, no listener between. Real: a socket pair. */
 [[nodiscard]] enum err stream_pair(struct stream *ends[2]);
 

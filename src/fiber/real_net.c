@@ -110,12 +110,23 @@ static void real_stream_drop(struct stream *stream)
 	free(real);
 }
 
+static int real_give_fd(struct stream *stream)
+{
+	struct real_stream *real = stream_of(stream);
+	int fd = real->watch.fd;
+
+	watch_done(&real->watch);
+	free(real);
+	return fd;
+}
+
 static const struct stream_ops real_stream_ops = {
 	.try_read = real_try_read,
 	.try_write = real_try_write,
 	.wait = real_wait,
 	.shut = real_shut,
 	.drop = real_stream_drop,
+	.give_fd = real_give_fd,
 };
 
 static void set_flag(int fd, int level, int option)

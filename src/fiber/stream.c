@@ -101,6 +101,17 @@ void stream_drop(struct stream **stream)
 	*stream = NULL;
 }
 
+int stream_give_fd(struct stream **stream)
+{
+	int fd;
+
+	if (!(*stream)->ops->give_fd)
+		return -1;
+	fd = (*stream)->ops->give_fd(*stream);
+	*stream = NULL;
+	return fd;
+}
+
 const struct addr *stream_peer(const struct stream *stream)
 {
 	return &stream->peer;

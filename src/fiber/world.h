@@ -135,7 +135,8 @@ struct stream_ops {
 	enum err (*wait)(struct stream *stream, unsigned how, moment deadline) WAITS;
 	void (*shut)(struct stream *stream);
 	void (*drop)(struct stream *stream);
-	void (*cut)(struct stream *stream); /* simulated only */
+	int (*give_fd)(struct stream *stream); /* real only */
+	void (*cut)(struct stream *stream);    /* simulated only */
 };
 
 struct stream {

@@ -27,10 +27,9 @@ void gate_count_changed(struct gate *gate)
 static const char *protocol_name(const struct config_listener *listener)
 {
 	static const char *const names[] = {
-		[PROTOCOL_SMTP] = "smtp",
-		[PROTOCOL_SUBMISSION] = "submission",
-		[PROTOCOL_LMTP] = "lmtp",
-		[PROTOCOL_POP3] = "pop3",
+		[PROTOCOL_SMTP] = "smtp", [PROTOCOL_SUBMISSION] = "submission",
+		[PROTOCOL_LMTP] = "lmtp", [PROTOCOL_POP3] = "pop3",
+		[PROTOCOL_HTTP] = "http",
 	};
 
 	return names[listener->kind];

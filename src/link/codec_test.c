@@ -348,7 +348,7 @@ static void test_calls_go_down_the_table_of_roles_only(void **state)
 {
 	static const enum role_kind order[] = { ROLE_NONE,      ROLE_SUPERVISOR, ROLE_GATE_MX,
 						ROLE_GATE_USER, ROLE_FILTER,     ROLE_RELAY,
-						ROLE_STORE };
+						ROLE_WEB,       ROLE_STORE };
 
 	static_assert(COUNT_OF(order) == ROLE_KINDS);
 	(void)state;

@@ -33,7 +33,8 @@ enum role_kind {
 	ROLE_GATE_USER,
 	ROLE_FILTER,
 	ROLE_STORE,
-	ROLE_RELAY, /* the last: kept traces know the others by their numbers */
+	ROLE_RELAY,
+	ROLE_WEB, /* the last: kept traces know the others by their numbers */
 	ROLE_KINDS
 };
 
@@ -41,6 +42,7 @@ enum role_kind {
 #define FROM_GATES      (ROLE_BIT(ROLE_GATE_MX) | ROLE_BIT(ROLE_GATE_USER))
 #define FROM_USER       ROLE_BIT(ROLE_GATE_USER)
 #define FROM_RELAY      ROLE_BIT(ROLE_RELAY)
+#define FROM_WEB        ROLE_BIT(ROLE_WEB)
 #define FROM_SUPERVISOR ROLE_BIT(ROLE_SUPERVISOR)
 
 /* "gate-mx", "store" ... */

@@ -83,8 +83,8 @@ bool message_is_allowed(const struct message *message, enum role_kind from, enum
 {
 	/* Calls go from a lower rank to a higher one only: no circle can be made. */
 	static const unsigned char ranks[ROLE_KINDS] = {
-		[ROLE_SUPERVISOR] = 1, [ROLE_GATE_MX] = 2, [ROLE_GATE_USER] = 3,
-		[ROLE_FILTER] = 4,     [ROLE_RELAY] = 5,   [ROLE_STORE] = 6,
+		[ROLE_SUPERVISOR] = 1, [ROLE_GATE_MX] = 2, [ROLE_GATE_USER] = 3, [ROLE_FILTER] = 4,
+		[ROLE_RELAY] = 5,      [ROLE_WEB] = 6,     [ROLE_STORE] = 7,
 	};
 
 	if ((unsigned)from >= ROLE_KINDS || (unsigned)to >= ROLE_KINDS ||
@@ -99,7 +99,7 @@ const char *role_kind_name(enum role_kind kind)
 		[ROLE_NONE] = "none",       [ROLE_SUPERVISOR] = "supervisor",
 		[ROLE_GATE_MX] = "gate-mx", [ROLE_GATE_USER] = "gate-user",
 		[ROLE_FILTER] = "filter",   [ROLE_STORE] = "store",
-		[ROLE_RELAY] = "relay",
+		[ROLE_RELAY] = "relay",     [ROLE_WEB] = "web",
 	};
 
 	static_assert(COUNT_OF(names) == ROLE_KINDS);

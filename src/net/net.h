@@ -140,6 +140,13 @@ const struct tls_info *conn_tls(const struct conn *conn);
 bool conn_channel_binding(struct conn *conn, const char **type, unsigned char data[64],
 			  size_t *len);
 
+/*
+ * Carries octets both ways between a connection and a stream, for a library behind it that knows nothing of TLS. Ends
+ * with the stream's other end, with a failure, when the peer has taken nothing for a minute, or when the calling fiber is stopped (as which it may count from then
+ * on). Closes neither.
+ */
+void conn_splice(struct conn *conn, struct stream *stream) WAITS;
+
 /* ---- caps per address ---- */
 
 struct caps_limits {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* session list, show, follow and metrics. */
 #include "record/recorder.h"
+#include "record/replay.h"
 
 #include <stdlib.h>
 
@@ -51,8 +52,15 @@ static bool is_wanted(const struct control_call *call, const struct session *ses
 	struct str protocol = control_text(call, "protocol");
 	struct str peer = control_text(call, "peer");
 	struct str account = control_text(call, "account");
+	uint64_t id;
 
+	if (id_parse(control_text(call, "session"), &id) && session->id != id)
+		return false;
 	if (protocol.len && !str_is(protocol, str_of(session->protocol)))
+		return false;
+	if (control_flag(call, "open") && session->ended_wall_us)
+		return false;
+	if (!session_is_for(session, control_text(call, "viewer")))
 		return false;
 	/* A peer is given with or without its port. */
 	if (peer.len && !str_starts(str_of(session->peer), peer))
@@ -73,10 +81,11 @@ struct listing {
 	const struct recorder *recorder;
 	const struct control_call *call;
 	size_t limit;
+	bool newest_first;
 	json_t *rows;
 };
 
-/* The newest of the wanted ones, oldest first, as rows: under the lock. */
+/* The newest of the wanted ones, oldest first unless said, as rows: under the lock. */
 static void list_offloaded(void *arg)
 {
 	struct listing *listing = arg;
@@ -96,7 +105,9 @@ static void list_offloaded(void *arg)
 	if (count)
 		qsort(found, count, sizeof(struct session *), by_start);
 	for (size_t i = count > listing->limit ? count - listing->limit : 0; i < count; i++)
-		json_array_append_new(listing->rows, session_json(found[i]));
+		json_array_insert_new(listing->rows,
+				      listing->newest_first ? 0 : json_array_size(listing->rows),
+				      session_json(found[i]));
 	free(found);
 }
 
@@ -105,6 +116,7 @@ enum err record_session_list(struct recorder *recorder, struct control_call *cal
 	uint64_t limit = control_number(call, "limit", LIST_DEFAULT);
 	struct listing listing = { .recorder = recorder,
 				   .call = call,
+				   .newest_first = control_flag(call, "newest"),
 				   .limit = limit < LIST_MAX ? (size_t)limit : LIST_MAX };
 	enum err err = recorder_catch_up(recorder);
 
@@ -126,6 +138,7 @@ enum err record_session_list(struct recorder *recorder, struct control_call *cal
 
 struct view {
 	bool text;
+	bool cursors; /* each event with the place where `after` would go on */
 	bool ascii;
 	unsigned width;
 	int64_t start_at_us;
@@ -140,6 +153,7 @@ static enum err view_init(struct view *view, struct control_call *call)
 
 	*view = (struct view){ .ascii = control_flag(call, "ascii"),
 			       .width = (unsigned)control_number(call, "width", WIDTH_DEFAULT),
+			       .cursors = control_flag(call, "cursors"),
 			       .text = str_is(as, S("text")),
 			       .out = BUF(1 << 20) };
 	if (as.len && !view->text && !str_is(as, S("json")))
@@ -170,6 +184,18 @@ static enum err text_rows(struct control_call *call, struct str lines) WAITS
 	return err;
 }
 
+static enum err show_with_cursor(struct view *view, struct control_call *call,
+				 const struct trace_event *event) WAITS
+{
+	char cursor[CURSOR_TEXT];
+
+	cursor_print(&event->head, cursor);
+	buf_print(&view->out, "{\"cursor\":\"%s\",\"event\":", cursor);
+	if (trace_event_json(event, &view->out) || buf_add_char(&view->out, '}'))
+		return OK;
+	return control_row_text(call, buf_str(&view->out));
+}
+
 static enum err show_event(struct view *view, struct control_call *call,
 			   const struct trace_event *event) WAITS
 {
@@ -181,6 +207,8 @@ static enum err show_event(struct view *view, struct control_call *call,
 	if (++view->shown % YIELD_EVERY == 0 && fiber_yield())
 		return ERR_STOPPED;
 	buf_reset(&view->out);
+	if (view->cursors)
+		return show_with_cursor(view, call, event);
 	if (!view->text)
 		return trace_event_json(event, &view->out)
 			       ? OK
@@ -275,6 +303,25 @@ static void search_offloaded(void *arg)
 	}
 }
 
+/* Of somebody else's session is told what is told of none. */
+static enum err check_viewer(struct search *search, struct control_call *call) WAITS
+{
+	struct str viewer = control_text(call, "viewer");
+	bool may_see = !viewer.len;
+	enum err err = OK;
+
+	if (!may_see) {
+		err = semaphore_take(&search->recorder->lock, NEVER);
+		if (err)
+			return err;
+		may_see = session_is_for(
+			sessions_find(&search->recorder->sessions, search->session), viewer);
+		semaphore_give(&search->recorder->lock);
+	}
+	search->done = !may_see;
+	return err;
+}
+
 static enum err search_and_show(struct search *search, struct view *view, struct control_call *call,
 				bool *any) WAITS
 {
@@ -312,7 +359,9 @@ enum err record_session_show(struct recorder *recorder, struct control_call *cal
 		return err;
 	/* The upper part of an id is the wall clock of its making, in milliseconds. */
 	search.since_us = (int64_t)(search.session >> 22) * 1000 - SLACK_US;
-	err = search_and_show(&search, &view, call, &any);
+	err = check_viewer(&search, call);
+	if (!err)
+		err = search_and_show(&search, &view, call, &any);
 	segment_reader_close(&search.reader);
 	buf_drop(&search.found);
 	buf_drop(&view.out);
@@ -344,18 +393,38 @@ static enum err tap_take(struct recorder *recorder, struct tap *tap, struct buf 
 	return OK;
 }
 
-static enum err follow(struct recorder *recorder, struct control_call *call, struct tap *tap,
-		       struct view *view) WAITS
+/* What was missed since `after`, as far as it is kept. */
+static enum err catch_up_with(struct replay *replay, struct control_call *call, struct view *view)
+	WAITS
+{
+	OWNED(buf) struct buf records = BUF(REPLAY_FOUND + TRACE_RECORD_MAX);
+	enum err err = OK;
+
+	if (!control_text(call, "after").len)
+		return OK;
+	while (!err && replay_step(replay, &records, &err)) {
+		if (!err)
+			err = show_records(view, call, buf_str(&records));
+		buf_reset(&records);
+	}
+	if (!err && !replay->has_found)
+		err = control_row(call, json_pack("{s:n}", "lost"));
+	return err;
+}
+
+static enum err follow(struct control_call *call, struct tap *tap, struct view *view,
+		       struct replay *replay) WAITS
 {
 	OWNED(buf) struct buf records = BUF(LIMIT_record_follow);
+	struct recorder *recorder = replay->recorder;
 	uint64_t lost = 0;
-	enum err err = OK;
+	enum err err = catch_up_with(replay, call, view);
 
 	while (!err && !control_is_gone(call)) {
 		buf_reset(&records);
 		err = tap_take(recorder, tap, &records, &lost);
 		if (!err)
-			err = show_records(view, call, buf_str(&records));
+			err = show_records(view, call, replay_rest(replay, buf_str(&records)));
 		if (!err && lost)
 			err = control_row(call, json_pack("{s:I}", "lost", (json_int_t)lost));
 		if (!err && !records.len) {
@@ -369,6 +438,7 @@ static enum err follow(struct recorder *recorder, struct control_call *call, str
 enum err record_session_follow(struct recorder *recorder, struct control_call *call) WAITS
 {
 	struct str id = control_text(call, "session");
+	struct replay replay = { .recorder = recorder, .reader = { .fd = -1 } };
 	struct view view;
 	struct tap *tap;
 	uint64_t session = 0;
@@ -383,11 +453,15 @@ enum err record_session_follow(struct recorder *recorder, struct control_call *c
 		return err;
 	tap = calloc(1, sizeof(*tap));
 	must(tap);
-	tap->session = session;
+	tap->session = replay.session = session;
+	replay.viewer = control_text(call, "viewer");
+	(void)cursor_parse(control_text(call, "after"), &replay.after);
+	viewer_keep(tap->viewer, replay.viewer);
 	tap->records = BUF(LIMIT_record_follow);
 	list_add_last(&recorder->taps, &tap->link);
 	semaphore_give(&recorder->lock);
-	err = follow(recorder, call, tap, &view);
+	err = follow(call, tap, &view, &replay);
+	segment_reader_close(&replay.reader);
 	buf_drop(&view.out);
 	/* A fiber that is being stopped gets no lock any more: the recorder buries its tap. */
 	__atomic_store_n(&tap->dead, true, __ATOMIC_RELEASE);

@@ -76,13 +76,16 @@ enum err recorder_catch_up(struct recorder *recorder) WAITS;
  * Control commands. A role's own table calls the four functions; record_commands is the same as a
  * table whose context is the recorder.
  *
- *   session list    limit (100, at most 1000), protocol, peer, account: rows, oldest first
+ *   (All of these: with `viewer`, an account, only what is its own.)
+ *   session list    limit (100, at most 1000), protocol, peer, account, session, open: rows, oldest first,
+ *                   or with `newest` the newest first
  *                   {session, start, protocol, peer, account, open, reason, commands, errors,
  *                    messages, octets_in, octets_out, ms}
  *   session show    session; as: "json" (rows are trace lines) or "text" (rows {"text": LINE}, the
  *                   ladder, with width and ascii)
  *   session follow  session (absent: all); as, width, ascii: never ends by itself; rows
- *                   {"lost": COUNT} where the client was too slow
+ *                   {"lost": COUNT} where the client was too slow. With `cursors` rows are {"cursor", "event"};
+ *                   with `after`, a cursor, it begins with what came since, or {"lost": null}
  *   metrics         rows {"text": LINE}: Prometheus text exposition 0.0.4
  */
 enum err record_session_list(struct recorder *recorder, struct control_call *call) WAITS;

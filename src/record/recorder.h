@@ -39,6 +39,7 @@ struct known {
 struct tap {
 	struct list link;
 	uint64_t session; /* 0: all */
+	char viewer[128]; /* only what is this account's; "": all */
 	struct buf records;
 	uint64_t lost;
 	bool dead; /* atomic: its fiber may have to leave without the lock */

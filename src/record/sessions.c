@@ -50,6 +50,15 @@ struct session *sessions_find(const struct sessions *sessions, uint64_t id)
 	return session;
 }
 
+bool session_is_for(const struct session *session, struct str viewer)
+{
+	struct str account = str_of(session ? session->account : NULL);
+
+	/* One that fills its place may have been cut: then it is not known whose it is. */
+	return !viewer.len ||
+	       (account.len + 1 < sizeof(session->account) && str_is_nocase(account, viewer));
+}
+
 static void forget_oldest(struct sessions *sessions)
 {
 	struct list *from = &sessions->ended;

@@ -30,4 +30,6 @@ void sessions_init(struct sessions *sessions);
 void sessions_done(struct sessions *sessions);
 /* Takes note of an event. The session it belongs to, or NULL when it has none. */
 struct session *sessions_note(struct sessions *sessions, const struct trace_event *event);
+/* Did this account sign in to it? An empty viewer sees all; NULL is nobody's. */
+bool session_is_for(const struct session *session, struct str viewer);
 struct session *sessions_find(const struct sessions *sessions, uint64_t id);

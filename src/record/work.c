@@ -93,12 +93,15 @@ static void write_file(struct recorder *recorder, int64_t wall_us)
 	recorder->file_records = 0;
 }
 
-static void feed_taps(struct recorder *recorder, struct str record, uint64_t session)
+static void feed_taps(struct recorder *recorder, struct str record, uint64_t id,
+		      const struct session *session)
 {
 	LIST_EACH (link, &recorder->taps) {
 		struct tap *tap = CONTAINER_OF(link, struct tap, link);
 
-		if (tap->session && tap->session != session)
+		if (tap->session && tap->session != id)
+			continue;
+		if (tap->viewer[0] && !session_is_for(session, str_of(tap->viewer)))
 			continue;
 		if (buf_add(&tap->records, record))
 			tap->lost++;
@@ -131,7 +134,7 @@ static void note(struct recorder *recorder, struct str record, int64_t wall_us)
 	if (recorder->log.len > BATCH_MAX)
 		recorder_write_log(recorder);
 	if (!list_is_empty(&recorder->taps))
-		feed_taps(recorder, record, event.head.session);
+		feed_taps(recorder, record, event.head.session, session);
 }
 
 /* Of a recorder that was restarted: is the source's next record in the files already? */

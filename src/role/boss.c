@@ -123,6 +123,16 @@ static enum err boss_reload(struct link_call *call, const struct ask_reload *ask
 	return err;
 }
 
+static enum err boss_readiness(struct link_call *call, const struct ask_readiness *ask,
+			       struct answer_readiness *answer) WAITS
+{
+	struct role *role = call->context;
+
+	(void)answer;
+	role->all_ready = ask->all;
+	return OK;
+}
+
 static enum err boss_stop(struct link_call *call, const struct ask_stop *ask,
 			  struct answer_stop *answer) WAITS
 {
@@ -148,6 +158,7 @@ const struct link_handlers role_boss_handlers = {
 	.certificate = boss_certificate,
 	.begin = boss_begin,
 	.reload = boss_reload,
+	.readiness = boss_readiness,
 	.stop = boss_stop,
 	.gone = boss_gone,
 };

@@ -80,7 +80,7 @@ static bool is_row_of(enum role_kind kind, const char *row)
 int role_main(const struct role_ops *ops, int argc, char **argv)
 {
 	static const char *const names[] = { "none",   "supervisor", "gate-mx", "gate-user",
-					     "filter", "store",      "relay" };
+					     "filter", "store",      "relay",   "web" };
 	struct process process = { .ops = ops };
 	struct world *world;
 

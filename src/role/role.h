@@ -44,7 +44,8 @@ struct role {
 	struct role_ring *rings;   /* that we may read (the store's recorder) */
 	size_t ring_count;
 	bool stopping;
-	void *state; /* the role's own */
+	bool all_ready; /* every role serves, as the supervisor has told us last */
+	void *state;    /* the role's own */
 	const struct role_ops *ops;
 };
 

@@ -11,7 +11,7 @@
  */
 #include "store/state.h"
 
-enum handle_kind { HANDLE_ACCOUNT, HANDLE_EXCHANGE, HANDLE_MAILDROP };
+enum handle_kind { HANDLE_ACCOUNT, HANDLE_EXCHANGE, HANDLE_MAILDROP, HANDLE_VIEW };
 
 struct handle {
 	struct table_item item; /* by its number, in peer->handles */
@@ -27,6 +27,7 @@ struct peer {
 	/* sasl.c's: exchanges open, and those that wait for their client, longest idle first. */
 	size_t exchange_count;
 	struct list idle_exchanges;
+	size_t view_count;    /* view.c's */
 	uint64_t queue_owner; /* queue_own.h: who claims here; 0: nobody did */
 	bool is_lost;         /* its channel has ended: it is given nothing any more */
 };

@@ -5,6 +5,7 @@
 #include "store/queue.h"
 #include "store/recording.h"
 #include "store/sasl.h"
+#include "store/view.h"
 
 /* ---- the calls of the link: whose peer, and on to the file that does it ---- */
 
@@ -156,7 +157,29 @@ static enum err on_queue_report(struct link_call *call, const struct ask_queue_r
 	return store_queue_report(peer_of(call), ask, answer);
 }
 
+static enum err on_view_open(struct link_call *call, const struct ask_view_open *ask,
+			     struct answer_view_open *answer) WAITS
+{
+	return store_view_open(peer_of(call), call->context, ask, answer);
+}
+
+static enum err on_view_next(struct link_call *call, const struct ask_view_next *ask,
+			     struct answer_view_next *answer) WAITS
+{
+	return store_view_next(peer_of(call), ask, call->arena, answer);
+}
+
+static enum err on_view_close(struct link_call *call, const struct ask_view_close *ask,
+			      struct answer_view_close *answer) WAITS
+{
+	(void)answer;
+	return store_view_close(peer_of(call), ask);
+}
+
 static const struct link_handlers handlers = {
+	.view_open = on_view_open,
+	.view_next = on_view_next,
+	.view_close = on_view_close,
 	.queue_claim = on_queue_claim,
 	.queue_report = on_queue_report,
 	.recipient = on_recipient,

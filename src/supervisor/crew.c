@@ -32,7 +32,7 @@ static const struct role_ops *ops_of(const struct crew *crew, enum role_kind kin
 
 static unsigned processes_of(const struct crew *crew, enum role_kind kind)
 {
-	if (crew->in_house || kind == ROLE_STORE || kind == ROLE_RELAY)
+	if (crew->in_house || kind == ROLE_STORE || kind == ROLE_RELAY || kind == ROLE_WEB)
 		return 1;
 	if (kind == ROLE_FILTER)
 		return (unsigned)crew->config->filter_processes;
@@ -79,8 +79,8 @@ static enum err add_member(struct crew *crew, enum role_kind kind, unsigned inde
 
 static enum err add_members(struct crew *crew)
 {
-	static const enum role_kind order[] = { ROLE_STORE, ROLE_FILTER, ROLE_RELAY, ROLE_GATE_MX,
-						ROLE_GATE_USER };
+	static const enum role_kind order[] = { ROLE_STORE,   ROLE_FILTER,    ROLE_RELAY,
+						ROLE_GATE_MX, ROLE_GATE_USER, ROLE_WEB };
 	enum err err = OK;
 
 	for (size_t i = 0; i < COUNT_OF(order); i++) {
@@ -124,6 +124,36 @@ static enum err watch_members(struct crew *crew)
 	return err;
 }
 
+static bool is_all_ready(const struct crew *crew)
+{
+	for (size_t i = 0; i < crew->count; i++)
+		if (!crew->members[i].up)
+			return false;
+	return crew->ready && !crew->stopping;
+}
+
+/* A role that does not listen keeps only this fiber waiting, and nobody from being started again. */
+static void tell_fiber(void *arg) WAITS
+{
+	struct crew *crew = arg;
+
+	while (crew->has_news && !fiber_is_stopping()) {
+		crew->has_news = false;
+		for (size_t i = 0; i < crew->count; i++)
+			if (crew->members[i].kind == ROLE_WEB && crew->members[i].up)
+				hand_readiness(&crew->members[i], is_all_ready(crew));
+	}
+	crew->is_telling = false;
+}
+
+void crew_tell_readiness(struct crew *crew)
+{
+	crew->has_news = true;
+	if (!crew->is_telling)
+		crew->is_telling =
+			fiber_spawn(&crew->watchers, "readiness", tell_fiber, crew, NULL) == OK;
+}
+
 enum err crew_start(struct crew *crew, struct config *config) WAITS
 {
 	OWNED(buf) struct buf complaints = BUF(16384);
@@ -142,10 +172,12 @@ enum err crew_start(struct crew *crew, struct config *config) WAITS
 		err = start_members(crew);
 	if (!err)
 		err = watch_members(crew);
-	if (err)
+	if (err) {
 		crew_stop(crew, 0);
-	else
+	} else {
 		crew->ready = true;
+		crew_tell_readiness(crew);
+	}
 	return err;
 }
 
@@ -219,12 +251,14 @@ static void tell_what_waits(const struct config *old, const struct config *fresh
 			say("%s: the new value holds from the next start on", options[i].name);
 }
 
-static bool is_for_users(const struct config_listener *l)
+static enum role_kind server_of(const struct config_listener *l)
 {
-	return l->kind != PROTOCOL_SMTP && l->kind != PROTOCOL_LMTP;
+	if (l->kind == PROTOCOL_HTTP)
+		return ROLE_WEB;
+	return l->kind == PROTOCOL_SMTP || l->kind == PROTOCOL_LMTP ? ROLE_GATE_MX : ROLE_GATE_USER;
 }
 
-/* Its socket is in the hands of the other class of gate, which may not ask what this one must. */
+/* Its socket is in the hands of another role, which may not ask what this one must. */
 static enum err check_classes(const struct config *old, const struct config *fresh,
 			      struct buf *complaints)
 {
@@ -234,7 +268,7 @@ static enum err check_classes(const struct config *old, const struct config *fre
 		const struct config_listener *l = &fresh->listeners[i];
 		const struct config_listener *before = config_listener(old, l->name);
 
-		if (!before || is_for_users(before) == is_for_users(l))
+		if (!before || server_of(before) == server_of(l))
 			continue;
 		buf_print(
 			complaints,
@@ -380,7 +414,7 @@ void crew_stop(struct crew *crew, int64_t grace_ms) WAITS
 	crew_cut_starts(crew);
 	group_wait_through(&crew->watchers);
 	crew_close_listeners(crew, NULL);
-	stop_kinds(crew, FROM_GATES, grace_ms);
+	stop_kinds(crew, FROM_GATES | FROM_WEB, grace_ms);
 	stop_kinds(crew, ROLE_BIT(ROLE_FILTER) | ROLE_BIT(ROLE_RELAY), grace_ms);
 	stop_kinds(crew, ROLE_BIT(ROLE_STORE), grace_ms);
 	for (size_t i = crew->count; i-- > 0;)

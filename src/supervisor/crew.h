@@ -5,7 +5,7 @@
  * they share: the configuration, the listening sockets, the certificate, the rings.
  *
  * Invariants
- *  (1) members[] is in the order of beginning: store, filter, gates. Ending goes the other way.
+ *  (1) members[] is in the order of beginning: store, filter, relay, gates, web. Ending goes the other way.
  *  (2) A member that is `reachable` has been booted: others may be wired to it. Who starts later
  *      wires both ends, so every pair that is up is wired.
  *  (3) Rings and listening sockets belong to the crew and outlive the processes.
@@ -69,6 +69,7 @@ struct crew {
 	struct waitq calm;
 	bool stopping;
 	bool ready;
+	bool is_telling, has_news; /* of that, to the web role */
 };
 
 /* Starts everybody; on failure everything is taken down again. Owns the config from now on. */
@@ -82,6 +83,8 @@ struct crew {
 void crew_stop(struct crew *crew, int64_t grace_ms) WAITS;
 /* Starts under way fail at once: their processes are killed, and calls end with the process. */
 void crew_cut_starts(struct crew *crew);
+/* Tells the web role whether all serve. */
+void crew_tell_readiness(struct crew *crew);
 struct member *crew_member(struct crew *crew, enum role_kind kind, unsigned index);
 
 /* ---- openings (openings.c) ---- */
@@ -117,6 +120,7 @@ enum err member_wait_end(struct member *member, moment deadline) WAITS;
 [[nodiscard]] enum err hand_certificate(struct member *member) WAITS;
 [[nodiscard]] enum err hand_begin(struct member *member) WAITS;
 [[nodiscard]] enum err hand_reload(struct member *member, struct str config) WAITS;
+void hand_readiness(struct member *member, bool all) WAITS;
 void hand_stop(struct member *member, int64_t grace_ms) WAITS;
 
 /* A line on stderr: "glasspost: ...". */

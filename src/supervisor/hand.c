@@ -156,7 +156,7 @@ enum err hand_certificate(struct member *member) WAITS
 	struct answer_certificate answer;
 	enum err err;
 
-	if (member->kind != ROLE_GATE_MX && member->kind != ROLE_GATE_USER)
+	if (!((FROM_GATES | FROM_WEB) & ROLE_BIT(member->kind)))
 		return OK;
 	if (member->role)
 		return role_set_certificate(member->role, chain, key);
@@ -196,6 +196,19 @@ enum err hand_reload(struct member *member, struct str config) WAITS
 			  &answer, in_ms(STEP_MS));
 	arena_drop(&arena);
 	return err;
+}
+
+void hand_readiness(struct member *member, bool all) WAITS
+{
+	struct arena arena = { 0 };
+	struct answer_readiness answer;
+
+	if (member->role)
+		member->role->all_ready = all;
+	else if (member->boss) /* one that dies meanwhile is told when it has begun again */
+		(void)!call_readiness(member->boss, &(struct ask_readiness){ .all = all }, &arena,
+				      &answer, in_ms(STEP_MS));
+	arena_drop(&arena);
 }
 
 void hand_stop(struct member *member, int64_t grace_ms) WAITS

@@ -148,7 +148,7 @@ static bool asks(const struct member *asking, const struct member *asked)
 {
 	bool is_gate = asking->kind == ROLE_GATE_MX || asking->kind == ROLE_GATE_USER;
 
-	if (asking->kind == ROLE_RELAY)
+	if (asking->kind == ROLE_RELAY || asking->kind == ROLE_WEB)
 		return asked->kind == ROLE_STORE;
 	return is_gate && (asked->kind == ROLE_FILTER || asked->kind == ROLE_STORE);
 }
@@ -316,8 +316,11 @@ void member_watch(void *arg) WAITS
 			continue;
 		member_end(member);
 		note_end(member);
-		if (start_again(member) == OK)
+		crew_tell_readiness(member->crew);
+		if (start_again(member) == OK) {
+			crew_tell_readiness(member->crew);
 			continue;
+		}
 		if (fiber_is_stopping())
 			return;
 		/* What was launched is taken down; the loop then finds it ended. */

@@ -12,6 +12,8 @@ bool opening_is_for(const struct crew *crew, const struct opening *opening,
 
 	if (!l)
 		return false;
+	if (l->kind == PROTOCOL_HTTP)
+		return member->kind == ROLE_WEB;
 	/* The mx gate can sign nobody in; see link/messages.def. */
 	if (l->kind == PROTOCOL_SMTP || l->kind == PROTOCOL_LMTP)
 		return member->kind == ROLE_GATE_MX;

@@ -15,7 +15,8 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = os.environ.get("GLASSPOST", str(ROOT / "build" / "glasspost"))
-WELL_KNOWN = {"smtp": 25, "lmtp": 24, "submission": 587, "submissions": 465, "pop3": 110, "pop3s": 995}
+WELL_KNOWN = {"smtp": 25, "lmtp": 24, "submission": 587, "submissions": 465, "pop3": 110, "pop3s": 995,
+              "web": 80}
 
 
 def free_port_base():

@@ -32,7 +32,7 @@ def is_alive(pid):
         return False
 
 
-@pytest.mark.parametrize("role", ["gate-mx", "gate-user", "filter", "relay", "store"])
+@pytest.mark.parametrize("role", ["gate-mx", "gate-user", "filter", "relay", "store", "web"])
 def test_a_killed_role_is_back_within_a_second(server, role):
     before = server.role_pids()[role]
     os.kill(before[0], signal.SIGKILL)
@@ -58,7 +58,7 @@ def test_every_role_says_what_its_sandbox_is(server):
 
 def test_what_a_role_may_not_do_fails_on_this_kernel(server):
     rows = server.rows("check", "--sandbox")
-    assert {row["role"] for row in rows} == {"gate-mx", "gate-user", "filter", "relay", "store"}
+    assert {row["role"] for row in rows} == {"gate-mx", "gate-user", "filter", "relay", "store", "web"}
     assert all(row["verdict"] == "as it must be" for row in rows), rows
 
 
@@ -125,7 +125,7 @@ def test_roles_do_not_outlive_their_supervisor():
         wait_for(lambda: not any(is_alive(pid) for pid in pids), seconds=2, what="the end of the roles")
         server.start()
         send_to = server.role_pids()
-        assert set(send_to) == {"supervisor", "gate-mx", "gate-user", "filter", "relay", "store"}
+        assert set(send_to) == {"supervisor", "gate-mx", "gate-user", "filter", "relay", "store", "web"}
 
 
 def test_several_processes_of_a_role_share_the_work():

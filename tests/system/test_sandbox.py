@@ -10,7 +10,7 @@ import pytest
 
 from glasspost import PROGRAM
 
-ROLES = {"gate-mx", "gate-user", "filter", "relay", "store"}
+ROLES = {"gate-mx", "gate-user", "filter", "relay", "store", "web"}
 DENIED_TO_ALL = {"open /etc/passwd", "create a file in /tmp", "read the TLS key", "open another role's memory",
                  "copy another role's memory", "connect to a TCP port", "connect to a UNIX socket",
                  "bind and listen on a TCP port", "make an IPv4 socket", "make a UNIX socket", "make a netlink socket",

@@ -8,12 +8,12 @@ FLOORS = {
     "link": 2, "net": 2,
     "config": 3, "control": 3,
     "record": 4, "role": 4,
-    "filter": 5, "store": 5, "gate": 5, "relay": 5,
+    "filter": 5, "store": 5, "gate": 5, "relay": 5, "web": 5,
     "supervisor": 6,
     "cli": 7,
 }
 # Folders that run as processes of their own. They meet only through link/.
-ROLES = {"filter", "store", "gate", "relay"}
+ROLES = {"filter", "store", "gate", "relay", "web"}
 # Who starts the roles, and so may see how one is entered; init makes an empty store.
 STARTS_ROLES = ("src/supervisor/", "src/cli/roles.c", "src/cli/init.c", "src/main.c")
 
@@ -51,5 +51,5 @@ BANNED = {
 MEMORY = {"malloc", "calloc", "realloc", "reallocarray", "strdup", "strndup", "asprintf", "vasprintf"}
 OCTETS = {"read", "write", "pread", "pwrite", "readv", "writev"}
 MEMORY_FOLDERS = {"base", "fiber", "trace", "sandbox", "link", "net", "config", "control", "record", "role",
-                  "store", "gate", "relay", "supervisor", "cli"}
+                  "store", "gate", "relay", "web", "supervisor", "cli"}
 OCTETS_FOLDERS = {"base", "fiber", "sandbox", "link", "net", "control", "record", "store", "supervisor", "cli"}
