@@ -32,7 +32,7 @@ static void refuses(const char *text, const char *wanted)
 		fail_msg("for:\n%s\nwanted:\n%s\ngot:\n%s", text, wanted, complaints.at);
 }
 
-static void an_empty_file_gives_the_seven_preset_listeners(void **state)
+static void an_empty_file_gives_the_preset_listeners(void **state)
 {
 	static const struct {
 		const char *name;
@@ -49,6 +49,7 @@ static void an_empty_file_gives_the_seven_preset_listeners(void **state)
 		{ "lmtp-socket", PROTOCOL_LMTP, TLS_MODE_NONE, AUTH_MODE_NONE, 24 },
 		{ "pop3", PROTOCOL_POP3, TLS_MODE_STARTTLS, AUTH_MODE_REQUIRED, 110 },
 		{ "pop3s", PROTOCOL_POP3, TLS_MODE_IMPLICIT, AUTH_MODE_REQUIRED, 995 },
+		{ "web", PROTOCOL_HTTP, TLS_MODE_NONE, AUTH_MODE_NONE, 80 },
 	};
 	struct config *config = parse("");
 	struct addr addr;
@@ -231,7 +232,13 @@ static const struct {
 	{ "subaddress_separator = ab",
 	  "1: subaddress_separator: is one character or empty; write + or -\n" },
 	{ "listener mx { }", "1: listener mx: protocol: is missing; write one of: smtp "
-			     "submission lmtp pop3\n" },
+			     "submission lmtp pop3 http\n" },
+	{ "listener w { protocol = http address = { 127.0.0.1 } tls = starttls }",
+	  "1: listener w: tls: is starttls, which HTTP has not; write implicit, or "
+	  "none on loopback\n" },
+	{ "listener w { protocol = http address = { 192.0.2.1 } }",
+	  "1: listener w: tls: is none, and 192.0.2.1 is open to others; write "
+	  "implicit, or 127.0.0.1 behind a proxy that speaks TLS\n" },
 	{ "listener mx {\n protocol = smtp\n prot = 1\n}",
 	  "3: prot: is no option of a listener; did you mean port?\n" },
 	{ "quota = 1\nlistener mx {\n protocol = smtp\n",
@@ -376,7 +383,7 @@ static void the_written_file_says_what_the_defaults_are(void **state)
 	buf_add_char(&text, '\0');
 	config = parse(text.at);
 	assert_true(str_is(config->hostname, S("mail.example.org")));
-	assert_int_equal(config->listener_count, 8);
+	assert_int_equal(config->listener_count, 9);
 	config_unref(&config);
 
 	text.len--;
@@ -395,7 +402,7 @@ static void the_written_file_says_what_the_defaults_are(void **state)
 	}
 	buf_add_char(&plain, '\0');
 	config = parse(plain.at);
-	assert_int_equal(config->listener_count, 8);
+	assert_int_equal(config->listener_count, 9);
 	assert_int_equal(config->connections_max, 10000);
 	assert_true(config_listener(config, S("pop3s"))->tls_mode == TLS_MODE_IMPLICIT);
 	config_unref(&config);
@@ -445,7 +452,7 @@ static void a_missing_file_says_how_to_make_one(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_empty_file_gives_the_seven_preset_listeners),
+		cmocka_unit_test(an_empty_file_gives_the_preset_listeners),
 		cmocka_unit_test(resolvers_are_those_written_or_those_found),
 		cmocka_unit_test(values_are_read_by_their_types),
 		cmocka_unit_test(the_first_network_that_matches_wins),
