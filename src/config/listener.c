@@ -180,11 +180,11 @@ static bool is_one_of(struct str word, const char *const *words, size_t count)
 static void check_without(const struct understanding *u)
 {
 	static const char *const known[] = {
-		"SIZE",       "PIPELINING",    "8BITMIME", "SMTPUTF8", "CHUNKING",
-		"BINARYMIME", "LIMITS",        "VRFY",     "HELP",     "ENHANCEDSTATUSCODES",
-		"STARTTLS",   "AUTH",          "STLS",     "TOP",      "UIDL",
-		"USER",       "APOP",          "CAPA",     "UTF8",     "LANG",
-		"RESP-CODES", "AUTH-RESP-CODE"
+		"SIZE",       "PIPELINING",     "8BITMIME", "SMTPUTF8", "CHUNKING",
+		"BINARYMIME", "LIMITS",         "VRFY",     "HELP",     "ENHANCEDSTATUSCODES",
+		"STARTTLS",   "AUTH",           "STLS",     "TOP",      "UIDL",
+		"USER",       "APOP",           "CAPA",     "UTF8",     "LANG",
+		"RESP-CODES", "AUTH-RESP-CODE", "DSN",      "ETRN"
 	};
 	const struct config_list *list = &u->listener->without;
 

@@ -25,6 +25,8 @@ static enum err make_tls(struct gate *gate, struct generation *generation)
 		return OK;
 	err = tls_context_new(gate->role->chain, gate->role->key, tls_age_of(listener), alpn,
 			      &generation->tls);
+	if (!err && listener->client_certificates)
+		err = tls_context_ask_clients(generation->tls, gate->role->client_ca);
 	if (!err)
 		return OK;
 	TRACE(gate->role->trace, 0, 0, trouble, .err = str_of(err_name(err)),

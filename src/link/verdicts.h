@@ -67,4 +67,6 @@ enum queue_tls {
 	QUEUE_TLS_POLICIES
 };
 
+enum flush_verdict { FLUSH_STARTED, FLUSH_DENIED, FLUSH_LATER };
+
 enum inspect_verdict { INSPECT_ACCEPT, INSPECT_REFUSE, INSPECT_DEFER };

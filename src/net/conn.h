@@ -11,6 +11,7 @@ struct tls_half {
 	enum err stream_err; /* why the stream under the TLS layer failed, when it did */
 	unsigned wants;      /* READABLE, WRITABLE: what the last operation waits for */
 	bool is_broken;      /* no close_notify after a fatal failure */
+	bool is_unproven;    /* the client has a certificate that nobody vouches for */
 	struct tls_info info;
 	struct tls_sessions *sessions; /* of a client: where sessions go, under this name */
 	struct str session_key;        /* in its own allocation */

@@ -99,6 +99,12 @@ void tls_context_unref(struct tls_context **context);
 /* For tests and the client side: trusts `roots` (PEM) or, when empty, anything. */
 [[nodiscard]] enum err tls_client_context_new(struct str roots, struct tls_context **out);
 
+/*
+ * Ask clients for a certificate from now on; they may have none. `authorities` (PEM, may be empty): they
+ * vouch for its names. ERR_TLS.
+ */
+[[nodiscard]] enum err tls_context_ask_clients(struct tls_context *context, struct str authorities);
+
 struct tls_info {
 	const char *version; /* "TLSv1.3"; NULL: no TLS */
 	const char *cipher;
@@ -136,6 +142,14 @@ enum err conn_start_tls_to(struct conn *conn, struct tls_context *context,
 			   const struct tls_target *target, moment deadline) WAITS;
 bool conn_is_tls(const struct conn *conn);
 const struct tls_info *conn_tls(const struct conn *conn);
+/*
+ * What the client's certificate proves, in lower case: its SHA-256 fingerprint in hexadecimal; and where an
+ * authority vouches for it the mail addresses and host names in it. 0: it showed none, or was not asked.
+ */
+size_t conn_certificate_names(const struct conn *conn, struct arena *arena, struct str *out,
+			      size_t room);
+/* Its subject, for people: whatever it says. false: there is no certificate. */
+bool conn_certificate_subject(const struct conn *conn, char *text, size_t room);
 /* Channel binding data (rfc9266 tls-exporter, rfc5929 tls-unique for TLS 1.2); false when there is none. */
 bool conn_channel_binding(struct conn *conn, const char **type, unsigned char data[64],
 			  size_t *len);

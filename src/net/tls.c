@@ -101,6 +101,7 @@ enum err tls_half_new(struct tls_context *context, struct stream *stream, bool i
 	tls->context = tls_context_ref(context);
 	tls->ssl = SSL_new(tls_context_ssl(context));
 	must(tls->ssl);
+	SSL_set_app_data(tls->ssl, tls);
 	SSL_set_bio(tls->ssl, bio, bio);
 	if (is_server)
 		SSL_set_accept_state(tls->ssl);

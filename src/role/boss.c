@@ -92,8 +92,10 @@ static enum err boss_listen(struct link_call *call, const struct ask_listen *ask
 static enum err boss_certificate(struct link_call *call, const struct ask_certificate *ask,
 				 struct answer_certificate *answer) WAITS
 {
+	enum err err = role_set_client_ca(call->context, ask->client_ca);
+
 	(void)answer;
-	return role_set_certificate(call->context, ask->chain, ask->key);
+	return err ? err : role_set_certificate(call->context, ask->chain, ask->key);
 }
 
 static enum err boss_begin(struct link_call *call, const struct ask_begin *ask,

@@ -18,6 +18,7 @@ struct role *role_new(const struct role_ops *ops)
 	life->role.kind = ops->kind;
 	life->role.folder = "";
 	life->chain = BUF(65536);
+	life->client_ca = BUF(262144);
 	life->key = BUF(65536);
 	group_init(&life->role.fibers);
 	waitq_init(&life->over_queue);
@@ -191,6 +192,17 @@ static enum err serve_early(struct life *life) WAITS
 
 /* ---- certificate, begin, reload ---- */
 
+enum err role_set_client_ca(struct role *role, struct str client_ca)
+{
+	struct life *life = life_of(role);
+
+	buf_reset(&life->client_ca);
+	if (buf_add(&life->client_ca, client_ca))
+		return fault(ERR_LIMIT, "client_ca is too large");
+	role->client_ca = buf_str(&life->client_ca);
+	return OK;
+}
+
 enum err role_set_certificate(struct role *role, struct str chain, struct str key) WAITS
 {
 	struct life *life = life_of(role);
@@ -303,6 +315,7 @@ void role_drop(struct role **role) WAITS
 	explicit_bzero(life->key.at ? life->key.at : "", life->key.at ? life->key.len : 0);
 	buf_drop(&life->key);
 	buf_drop(&life->chain);
+	buf_drop(&life->client_ca);
 	arena_drop(&life->arena);
 	free(life);
 }

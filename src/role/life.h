@@ -27,7 +27,7 @@ struct life {
 	size_t override_count;
 	struct role_ring own_ring;
 	struct role_ring rings[ROLE_RINGS_MAX];
-	struct buf chain, key;
+	struct buf chain, key, client_ca;
 	struct early *early;
 	size_t listener_count;
 	struct listener *control;

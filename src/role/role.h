@@ -41,6 +41,7 @@ struct role {
 		*zone; /* the simulated world's, in place of resolvers; NULL: there is none */
 	struct fiber_group fibers; /* everything the role runs; stopped by `stop` */
 	struct str chain, key;     /* PEM, of gates */
+	struct str client_ca;      /* PEM, of gates; may be empty */
 	struct role_ring *rings;   /* that we may read (the store's recorder) */
 	size_t ring_count;
 	bool stopping;
@@ -99,6 +100,8 @@ struct role *role_new(const struct role_ops *ops);
 /* Owns the listener, also when it fails. Name "control": the control socket. */
 [[nodiscard]] enum err role_listen(struct role *role, struct str name, struct listener *listener)
 	WAITS;
+/* Who vouches for clients' certificates; counts with the next role_set_certificate. */
+[[nodiscard]] enum err role_set_client_ca(struct role *role, struct str client_ca);
 [[nodiscard]] enum err role_set_certificate(struct role *role, struct str chain, struct str key)
 	WAITS;
 [[nodiscard]] enum err role_begin(struct role *role) WAITS;

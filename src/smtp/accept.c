@@ -3,6 +3,14 @@
 #include "smtp/session.h"
 
 /* rfc5321 4.5.3.2.6: clients wait 10 minutes for this reply. */
+static_assert((int)SMTP_NOTIFY_NEVER == (int)DSN_NEVER &&
+		      (int)SMTP_NOTIFY_SUCCESS == (int)DSN_SUCCESS &&
+		      (int)SMTP_NOTIFY_FAILURE == (int)DSN_FAILURE &&
+		      (int)SMTP_NOTIFY_DELAY == (int)DSN_DELAY &&
+		      (int)SMTP_RETURN_FULL == (int)DSN_RETURN_FULL &&
+		      (int)SMTP_RETURN_HEADERS == (int)DSN_RETURN_HEADERS,
+	      "words say it as messages do");
+
 enum { INSPECT_MS = 120'000, DELIVER_MS = 240'000 };
 
 static struct strs recipients_of(const struct envelope *envelope)
@@ -60,6 +68,7 @@ static struct smtp_reply deliver(struct smtp_session *s, const struct body *body
 	WAITS
 {
 	struct envelope *envelope = &s->envelope;
+	size_t wishes = envelope->has_wishes ? envelope->recipient_count : 0;
 	enum err err = call_deliver(s->service->store,
 				    &(struct ask_deliver){
 					    .message = envelope->message->id,
@@ -75,7 +84,12 @@ static struct smtp_reply deliver(struct smtp_session *s, const struct body *body
 					    .create = s->config->catch_all,
 					    .account = s->is_signed_in ? s->account_handle : 0,
 					    .body_type = envelope->body,
+					    .envelope_id = envelope->envelope_id,
+					    .ret = envelope->ret,
+					    .notify = { envelope->notify, wishes },
+					    .original = { envelope->originals, wishes },
 					    .client = smtp_client_address(s),
+					    .certificate = smtp_certificate(s),
 					    .body = *body,
 				    },
 				    &s->arena, answer, in_ms(DELIVER_MS));

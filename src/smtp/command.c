@@ -129,6 +129,21 @@ static struct smtp_reply parse_auth(struct arena *arena, struct smtp_command *ou
 	return smtp_no_reply();
 }
 
+/*
+ * rfc1985 5: one domain. "@" (all below it) and "#" (a queue by its name) ask for what the queue does not
+ * know: it has destinations.
+ */
+static struct smtp_reply parse_etrn(struct arena *arena, const struct smtp_command *out)
+{
+	char first = out->argument.len > 0 ? out->argument.at[0] : 0;
+
+	if (first == '@' || first == '#')
+		return smtp_reply(SMTP_REPLY_node_only);
+	if (!is_domain_or_literal(out->argument, false))
+		return smtp_syntax_reply(arena, SMTP_ETRN);
+	return smtp_no_reply();
+}
+
 static struct smtp_reply parse_argument(struct arena *arena, const struct smtp_rules *rules,
 					struct smtp_command *out)
 {
@@ -150,6 +165,8 @@ static struct smtp_reply parse_argument(struct arena *arena, const struct smtp_r
 		if (out->argument.len == 0)
 			return smtp_syntax_reply(arena, out->verb);
 		return smtp_no_reply();
+	case SMTP_ETRN:
+		return parse_etrn(arena, out);
 	case SMTP_DATA:
 	case SMTP_RSET:
 	case SMTP_QUIT:

@@ -32,7 +32,7 @@ static void a_typical_session(void **state)
 		     "C: EHLO bar.com\n"
 		     "S: 250-mx.here.example\n"
 		     "S: 250-PIPELINING\nS: 250-SIZE 52428800\nS: 250-8BITMIME\nS: 250-SMTPUTF8\n"
-		     "S: 250-CHUNKING\nS: 250-BINARYMIME\nS: 250-ENHANCEDSTATUSCODES\n"
+		     "S: 250-CHUNKING\nS: 250-BINARYMIME\nS: 250-ENHANCEDSTATUSCODES\nS: 250-DSN\n"
 		     "S: 250-STARTTLS\nS: 250 LIMITS RCPTMAX=1000\n"
 		     "C: MAIL FROM:<Smith@bar.com>\nS: 250 2.1.0 *\n"
 		     "C: RCPT TO:<alice@here.example>\nS: 250 2.1.5 *\n"
@@ -149,11 +149,11 @@ static void every_refusal_has_its_code(void **state)
 	(void)state;
 	play(&stage, HELLO
 	     "C: XYZZY\nS: 500 5.5.1 *\nC: TURN\nS: 502 5.5.1 *\nC: SEND FROM:<a@b.c>\nS: 502 *\n"
-	     "C: ETRN x\nS: 502 *\nC: EXPN list\nS: 502 *\nC: VRFY bob\nS: 252 2.5.0 *\n"
+	     "C: ETRN x\nS: 459 4.7.1 *\nC: EXPN list\nS: 502 *\nC: VRFY bob\nS: 252 2.5.0 *\n"
 	     "C: VRFY nobody\nS: 252 2.5.0 *\nC: NOOP\\0\nS: 500 5.5.2 *\n"
 	     "C: MAIL FROM <a@b.example>\nS: 501 5.5.4 *\nC: MAIL FROM:<a@b\nS: 553 5.1.7 *\n"
 	     "C: MAIL FROM:<a@b.example> FOO=1\nS: 555 5.5.4 *\n"
-	     "C: MAIL FROM:<a@b.example> RET=HDRS\nS: 555 *\n"
+	     "C: MAIL FROM:<a@b.example> RET=BODY\nS: 501 5.5.4 *\n"
 	     "C: MAIL FROM:<a@b.example> SIZE=99999999999\nS: 552 5.3.4 *\n"
 	     "C: MAIL FROM:<a@b.example> SIZE=-1\nS: 501 *\n"
 	     "C: MAIL FROM:<a@b.example> SIZE=18446744073709551617\nS: 552 *\n"
@@ -166,7 +166,7 @@ static void every_refusal_has_its_code(void **state)
 	     "C: RCPT TO:<@here.example:x@elsewhere.example>\nS: 554 5.7.1 *\n"
 	     "C: RCPT TO:<\"a@b\"@elsewhere.example>\nS: 554 5.7.1 *\n"
 	     "C: RCPT TO:<a@b@here.example>\nS: 553 5.1.3 *\n"
-	     "C: RCPT TO:<alice@here.example> NOTIFY=NEVER\nS: 555 *\n"
+	     "C: RCPT TO:<alice@here.example> NOTIFY=MAYBE\nS: 501 5.5.4 *\n"
 	     "C: RCPT TO:<Postmaster>\nS: 250 *\nC: DATA\nS: 354 *\nC: .\nS: 250 *\n" QUIT);
 	assert_true(str_is(stage.house.kept[0].recipients, S("postmaster")));
 	assert_true(str_is(kept_text(&stage.house.kept[0]), S("")));

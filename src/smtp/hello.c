@@ -33,6 +33,7 @@ unsigned smtp_offered(const struct smtp_session *s)
 		{ "CHUNKING", SMTP_EXT_CHUNKING },
 		{ "BINARYMIME", SMTP_EXT_BINARYMIME },
 		{ "ENHANCEDSTATUSCODES", SMTP_EXT_ENHANCEDSTATUSCODES },
+		{ "DSN", SMTP_EXT_DSN },
 		{ "LIMITS", SMTP_EXT_LIMITS },
 		{ "VRFY", SMTP_EXT_VRFY },
 		{ "HELP", SMTP_EXT_HELP },
@@ -50,6 +51,8 @@ unsigned smtp_offered(const struct smtp_session *s)
 		offered |= SMTP_EXT_AUTH;
 	if (s->listener->expn && s->is_signed_in)
 		offered |= SMTP_EXT_EXPN;
+	if (smtp_may_start_queues(s))
+		offered |= SMTP_EXT_ETRN;
 	return offered;
 }
 
@@ -91,6 +94,10 @@ static struct smtp_reply hello_reply(struct smtp_session *s)
 		add_line(s, &text, S("BINARYMIME"));
 	if (offered & SMTP_EXT_ENHANCEDSTATUSCODES)
 		add_line(s, &text, S("ENHANCEDSTATUSCODES"));
+	if (offered & SMTP_EXT_DSN)
+		add_line(s, &text, S("DSN"));
+	if (offered & SMTP_EXT_ETRN)
+		add_line(s, &text, S("ETRN"));
 	if (offered & SMTP_EXT_STARTTLS)
 		add_line(s, &text, S("STARTTLS"));
 	if ((offered & SMTP_EXT_AUTH) && mechanism_list(s).len) {
@@ -128,6 +135,8 @@ static void trace_tls(struct smtp_session *s, enum err err)
 	      .cipher = str_of(info->cipher), .group = str_of(info->group),
 	      .server_name = str_of(info->server_name), .resumed = info->resumed,
 	      .us = (uint64_t)info->us, .failure = err ? str_of(fault_text()) : S(""));
+	if (!err)
+		smtp_trace_certificate(s);
 }
 
 /* rfc3207 4.2: what was learned in the clear is worth nothing any more. */

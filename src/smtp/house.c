@@ -192,6 +192,15 @@ static enum err on_may_send(struct link_call *call, const struct ask_may_send *a
 	return OK;
 }
 
+static enum err on_expand(struct link_call *call, const struct ask_expand *ask,
+			  struct answer_expand *answer) WAITS
+{
+	(void)call;
+	must(ask->account == ACCOUNT);
+	(void)answer;
+	return OK;
+}
+
 static enum err on_inspect(struct link_call *call, const struct ask_inspect *ask,
 			   struct answer_inspect *answer) WAITS
 {
@@ -220,5 +229,6 @@ const struct link_handlers house_store = {
 	.sasl_drop = on_sasl_drop,
 	.sign_out = on_sign_out,
 	.may_send = on_may_send,
+	.expand = on_expand,
 };
 const struct link_handlers house_filter = { .inspect = on_inspect };

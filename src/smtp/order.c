@@ -82,7 +82,7 @@ struct smtp_reply smtp_order(enum smtp_verb verb, enum smtp_state state)
 		return (struct smtp_reply){ 0 };
 	if (state == SMTP_FRESH)
 		return smtp_reply(SMTP_REPLY_hello_first);
-	if (verb == SMTP_STARTTLS || verb == SMTP_AUTH)
+	if (verb == SMTP_STARTTLS || verb == SMTP_AUTH || verb == SMTP_ETRN)
 		return smtp_reply(SMTP_REPLY_not_in_message);
 	if (state == SMTP_CHUNKING)
 		return smtp_reply(SMTP_REPLY_chunks_only);
@@ -107,6 +107,8 @@ static bool is_served(enum smtp_verb verb, const struct smtp_rules *rules)
 		return rules->extensions & SMTP_EXT_CHUNKING;
 	case SMTP_EXPN:
 		return rules->extensions & SMTP_EXT_EXPN;
+	case SMTP_ETRN:
+		return rules->extensions & SMTP_EXT_ETRN;
 	default:
 		return !verbs[verb].is_refused;
 	}

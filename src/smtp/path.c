@@ -119,11 +119,114 @@ static struct smtp_reply auth_parameter(struct arena *arena, const struct esmtp_
 	return smtp_no_reply();
 }
 
+/* ---- rfc3461 4: how the sender wants to hear of it ---- */
+
+static struct smtp_reply ret_parameter(struct arena *arena, const struct esmtp_param *parameter,
+				       struct smtp_command *out)
+{
+	if (str_is_nocase(parameter->value, S("FULL")))
+		out->ret = SMTP_RETURN_FULL;
+	else if (str_is_nocase(parameter->value, S("HDRS")))
+		out->ret = SMTP_RETURN_HEADERS;
+	else
+		return bad_value(arena, parameter);
+	return smtp_no_reply();
+}
+
+static bool is_printable(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (text.at[i] < ' ' || text.at[i] > '~')
+			return false;
+	return true;
+}
+
+/* rfc3461 4.4: at most 100 characters, which stand for printable ASCII and blanks. */
+static struct smtp_reply envid_parameter(struct arena *arena, const struct esmtp_param *parameter,
+					 struct smtp_command *out)
+{
+	struct str decoded;
+
+	if (parameter->value.len > LIMIT_envelope_id ||
+	    !xtext_take(arena, parameter->value, &decoded))
+		return bad_value(arena, parameter);
+	if (!is_printable(decoded))
+		return bad_value(arena, parameter);
+	out->envelope_id = parameter->value;
+	return smtp_no_reply();
+}
+
+/* rfc3461 4.1: NEVER, or any of the others with commas between them. */
+static struct smtp_reply notify_parameter(struct arena *arena, const struct esmtp_param *parameter,
+					  struct smtp_command *out)
+{
+	static const struct {
+		struct str word;
+		enum smtp_notify bit;
+	} words[] = { { { "SUCCESS", 7 }, SMTP_NOTIFY_SUCCESS },
+		      { { "FAILURE", 7 }, SMTP_NOTIFY_FAILURE },
+		      { { "DELAY", 5 }, SMTP_NOTIFY_DELAY } };
+	struct str rest = parameter->value;
+
+	if (str_is_nocase(rest, S("NEVER"))) {
+		out->notify = SMTP_NOTIFY_NEVER;
+		return smtp_no_reply();
+	}
+	for (bool more = true; more;) {
+		size_t comma = str_find(rest, ',');
+		struct str word = str_first(rest, comma);
+		uint64_t before = out->notify;
+
+		for (size_t i = 0; i < COUNT_OF(words); i++)
+			if (str_is_nocase(word, words[i].word))
+				out->notify |= words[i].bit;
+		if (out->notify == before) /* no word of ours, or one a second time */
+			return bad_value(arena, parameter);
+		more = comma != STR_NONE;
+		rest = str_from(rest, more ? comma + 1 : rest.len);
+	}
+	return smtp_no_reply();
+}
+
+/* rfc5321 4.1.2 atom, as far as types of addresses go. */
+static bool is_type_octet(unsigned char c)
+{
+	return ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '_' || c == '.';
+}
+
+/* rfc6533 3: of type utf-8 an address may be UTF-8 where the transaction is. */
+static bool is_original_text(struct arena *arena, struct str type, struct str text,
+			     const struct smtp_rules *rules)
+{
+	struct str decoded;
+
+	if (!str_is_nocase(type, S("utf-8")) || str_is_ascii(text))
+		return xtext_take(arena, text, &decoded) && is_printable(decoded);
+	return rules->allows_utf8 && str_is_utf8(text);
+}
+
+/* rfc3461 4.2: at most 500 characters. */
+static struct smtp_reply orcpt_parameter(struct arena *arena, const struct esmtp_param *parameter,
+					 const struct smtp_rules *rules, struct smtp_command *out)
+{
+	enum { ORIGINAL_MAX = 500 };
+	struct scan scan = scan_of(parameter->value);
+	struct str type = take_while(&scan, is_type_octet);
+
+	if (type.len == 0 || parameter->value.len > ORIGINAL_MAX || !take_char(&scan, ';') ||
+	    scan_at_end(&scan) || !is_original_text(arena, type, scan_rest(&scan), rules))
+		return bad_value(arena, parameter);
+	out->original = parameter->value;
+	return smtp_no_reply();
+}
+
 enum parameter_name {
 	PARAMETER_SIZE,
 	PARAMETER_BODY,
 	PARAMETER_SMTPUTF8,
 	PARAMETER_AUTH,
+	PARAMETER_RET,
+	PARAMETER_ENVID,
 	PARAMETERS
 };
 
@@ -135,6 +238,8 @@ static const struct {
 	[PARAMETER_BODY] = { { "BODY", 4 }, SMTP_EXT_8BITMIME | SMTP_EXT_BINARYMIME },
 	[PARAMETER_SMTPUTF8] = { { "SMTPUTF8", 8 }, SMTP_EXT_SMTPUTF8 },
 	[PARAMETER_AUTH] = { { "AUTH", 4 }, SMTP_EXT_AUTH },
+	[PARAMETER_RET] = { { "RET", 3 }, SMTP_EXT_DSN },
+	[PARAMETER_ENVID] = { { "ENVID", 5 }, SMTP_EXT_DSN },
 };
 
 static enum parameter_name mail_parameter_find(struct str keyword, const struct smtp_rules *rules)
@@ -167,6 +272,10 @@ static struct smtp_reply mail_parameter(struct arena *arena, const struct esmtp_
 		return body_parameter(arena, parameter, rules, out);
 	case PARAMETER_AUTH:
 		return auth_parameter(arena, parameter, out);
+	case PARAMETER_RET:
+		return ret_parameter(arena, parameter, out);
+	case PARAMETER_ENVID:
+		return envid_parameter(arena, parameter, out);
 	case PARAMETER_SMTPUTF8:
 	case PARAMETERS:
 		break;
@@ -220,11 +329,38 @@ struct smtp_reply smtp_mail_parse(struct arena *arena, struct str argument,
 	return smtp_no_reply();
 }
 
+/* What follows the path of RCPT: NOTIFY and ORCPT, each once. */
+static struct smtp_reply rcpt_parameters_parse(struct arena *arena, struct scan *scan,
+					       const struct smtp_rules *rules,
+					       struct smtp_command *out)
+{
+	struct esmtp_param parameter;
+	struct smtp_reply reply = smtp_no_reply();
+
+	while (!scan_at_end(scan) && !reply.code) {
+		bool is_notify;
+
+		if (take_blanks(scan) == 0 || !take_esmtp_param(scan, &parameter))
+			return smtp_syntax_reply(arena, SMTP_RCPT);
+		is_notify = str_is_nocase(parameter.keyword, S("NOTIFY"));
+		if (!(rules->extensions & SMTP_EXT_DSN) ||
+		    (!is_notify && !str_is_nocase(parameter.keyword, S("ORCPT"))))
+			return smtp_reply_with(arena, SMTP_REPLY_parameter_unknown,
+					       parameter.keyword);
+		if (is_notify ? out->notify != 0 : out->original.len > 0)
+			return smtp_reply_with(arena, SMTP_REPLY_parameter_twice,
+					       parameter.keyword);
+		reply = is_notify ? notify_parameter(arena, &parameter, out)
+				  : orcpt_parameter(arena, &parameter, rules, out);
+	}
+	return reply;
+}
+
 struct smtp_reply smtp_rcpt_parse(struct arena *arena, struct str argument,
 				  const struct smtp_rules *rules, struct smtp_command *out)
 {
 	struct scan scan = scan_of(argument);
-	struct esmtp_param parameter;
+	struct smtp_reply reply;
 
 	if (!take_str_nocase(&scan, S("TO:")))
 		return smtp_syntax_reply(arena, SMTP_RCPT);
@@ -237,13 +373,9 @@ struct smtp_reply smtp_rcpt_parse(struct arena *arena, struct str argument,
 		return smtp_reply(SMTP_REPLY_bad_recipient);
 	if (!scan_at_end(&scan) && scan_peek(&scan) != ' ')
 		return smtp_reply(SMTP_REPLY_bad_recipient);
-	if (!scan_at_end(&scan)) {
-		/* No extension of ours has parameters for RCPT. */
-		take_blanks(&scan);
-		if (!take_esmtp_param(&scan, &parameter))
-			return smtp_syntax_reply(arena, SMTP_RCPT);
-		return smtp_reply_with(arena, SMTP_REPLY_parameter_unknown, parameter.keyword);
-	}
+	reply = rcpt_parameters_parse(arena, &scan, rules, out);
+	if (reply.code)
+		return reply;
 	if (out->address.is_utf8 && !rules->allows_utf8) /* rfc6531 3.5 */
 		return smtp_reply(SMTP_REPLY_needs_utf8);
 	return smtp_no_reply();

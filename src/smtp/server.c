@@ -52,6 +52,7 @@ static void trace_implicit_tls(struct smtp_session *s)
 	      .cipher = str_of(info->cipher), .group = str_of(info->group),
 	      .server_name = str_of(info->server_name), .resumed = info->resumed, .implicit = 1,
 	      .us = (uint64_t)info->us);
+	smtp_trace_certificate(s);
 }
 
 /* rfc5321 4.3.1: the client waits for the greeting. Who does not is a machine in a hurry. */
@@ -189,6 +190,8 @@ static enum err run(struct smtp_session *s, const struct smtp_command *command) 
 		return smtp_run_vrfy(s, command);
 	case SMTP_EXPN:
 		return smtp_run_expn(s, command);
+	case SMTP_ETRN:
+		return smtp_run_etrn(s, command);
 	case SMTP_HELP:
 		return run_help(s, command);
 	case SMTP_QUIT:

@@ -17,7 +17,7 @@
  *
  * Lives in: gate, and every test that needs an SMTP server. The caller has read the PROXY header,
  * asked caps_enter and the deny lists, made implicit TLS; it drops the connection afterwards.
- * RFC 5321, 1870, 2033, 2034, 2920, 3030, 3207, 3848, 4954, 6152, 6409, 6531, 8314, 9422.
+ * RFC 5321, 1870, 1985, 2033, 2034, 2920, 3030, 3207, 3461, 3848, 4954, 6152, 6409, 6531, 8314, 9422.
  */
 #include "config/config.h"
 #include "link/link.h"

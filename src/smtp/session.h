@@ -13,8 +13,14 @@ struct envelope {
 	struct str sender; /* canonical; empty: the null reverse-path */
 	enum smtp_body body;
 	bool is_utf8;
-	uint64_t size_said;     /* SIZE=, 0: not said */
+	uint64_t size_said; /* SIZE=, 0: not said */
+	enum smtp_return ret;
+	struct str envelope_id; /* ENVID=, xtext */
 	struct str *recipients; /* canonical, each once */
+	/* Of each of them; told to the store when any client said any. */
+	uint64_t *notify;
+	struct str *originals; /* ORCPT=, empty: not said */
+	bool has_wishes;
 	size_t recipient_count;
 	size_t recipient_room;
 	size_t remote_count; /* of them at other servers */
@@ -118,19 +124,27 @@ void smtp_sign_out(struct smtp_session *s) WAITS;
 
 /* As far as the gate knows; the store decides. */
 bool smtp_is_relay_client(const struct smtp_session *s);
+/* ETRN is for whom relaying is for. */
+bool smtp_may_start_queues(const struct smtp_session *s);
+/* What the client's certificate proves, where the listener asks for one. In the command's arena. */
+struct strs smtp_certificate(struct smtp_session *s);
+/* Tells the trace of it, after a handshake. */
+void smtp_trace_certificate(struct smtp_session *s);
 /* The client's IP address, empty for a UNIX socket's. */
 struct str smtp_client_address(struct smtp_session *s);
 
 /* ---- the envelope (envelope.c, transaction.c) ---- */
 
 void smtp_envelope_reset(struct smtp_session *s);
-/* Takes one more RCPT; the same address twice is one recipient. */
-void smtp_envelope_add(struct envelope *envelope, struct str recipient);
+/* Takes one more RCPT and what it wishes; the same address twice is one recipient. */
+void smtp_envelope_add(struct envelope *envelope, struct str recipient,
+		       const struct smtp_command *command);
 /* Forget the transaction, if there is one. */
 void smtp_forget(struct smtp_session *s);
 enum err smtp_run_mail(struct smtp_session *s, const struct smtp_command *command) WAITS;
 enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *command) WAITS;
 enum err smtp_run_vrfy(struct smtp_session *s, const struct smtp_command *command) WAITS;
+enum err smtp_run_etrn(struct smtp_session *s, const struct smtp_command *command) WAITS;
 enum err smtp_run_expn(struct smtp_session *s, const struct smtp_command *command) WAITS;
 
 /* ---- the data (data.c, bdat.c, message.c) ---- */

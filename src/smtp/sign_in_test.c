@@ -53,10 +53,12 @@ static void starttls_leaves_the_list_once_tls_is_on(void **state)
 	(void)state;
 	play(&stage,
 	     "S: 220 *\nC: EHLO a\nS: 250-*\nS: 250-PIPELINING\nS: 250-SIZE *\nS: 250-8BITMIME\n"
-	     "S: 250-SMTPUTF8\nS: 250-CHUNKING\nS: 250-BINARYMIME\nS: 250-ENHANCEDSTATUSCODES\n"
+	     "S: 250-SMTPUTF8\nS: 250-CHUNKING\nS: 250-BINARYMIME\nS: 250-ENHANCEDSTATUSCODES\nS: "
+	     "250-DSN\n"
 	     "S: 250-STARTTLS\nS: 250 LIMITS *\n" STARTTLS
 	     "C: EHLO a\nS: 250-*\nS: 250-PIPELINING\nS: 250-SIZE *\nS: 250-8BITMIME\n"
-	     "S: 250-SMTPUTF8\nS: 250-CHUNKING\nS: 250-BINARYMIME\nS: 250-ENHANCEDSTATUSCODES\n"
+	     "S: 250-SMTPUTF8\nS: 250-CHUNKING\nS: 250-BINARYMIME\nS: 250-ENHANCEDSTATUSCODES\nS: "
+	     "250-DSN\n"
 	     "S: 250 LIMITS *\n" QUIT);
 	stage_done(&stage);
 }

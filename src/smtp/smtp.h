@@ -42,7 +42,8 @@ const char *smtp_state_name(enum smtp_state state); /* "fresh" ... */
 	X(VRFY, 10)               /* rfc5321 4.1.1.6 */                                            \
 	X(EXPN, 11)               /* rfc5321 4.1.1.7 */                                            \
 	X(HELP, 12)               /* rfc5321 4.1.1.8 */                                            \
-	X(DSN, 13)                /* rfc3461 */
+	X(DSN, 13)                /* rfc3461 */                                                    \
+	X(ETRN, 14)               /* rfc1985 */
 enum smtp_extension {
 #define X(name, bit) SMTP_EXT_##name = 1 << (bit),
 	SMTP_EXTENSIONS(X)
@@ -128,6 +129,15 @@ const char *smtp_verb_name(enum smtp_verb verb); /* "MAIL"; "" for the first two
 
 enum smtp_body { SMTP_BODY_7BIT, SMTP_BODY_8BITMIME, SMTP_BODY_BINARYMIME };
 
+/* rfc3461 4.1, 4.3 */
+enum smtp_notify {
+	SMTP_NOTIFY_NEVER = 1,
+	SMTP_NOTIFY_SUCCESS = 2,
+	SMTP_NOTIFY_FAILURE = 4,
+	SMTP_NOTIFY_DELAY = 8
+};
+enum smtp_return { SMTP_RETURN_ANY, SMTP_RETURN_FULL, SMTP_RETURN_HEADERS };
+
 struct smtp_command {
 	enum smtp_verb verb;
 	struct str argument; /* after the verb, without blanks at both ends */
@@ -143,6 +153,11 @@ struct smtp_command {
 	enum smtp_body body;
 	bool wants_utf8;
 	struct str submitter; /* AUTH=, decoded */
+	enum smtp_return ret;
+	struct str envelope_id; /* ENVID=, as it came: xtext */
+	/* RCPT */
+	uint64_t notify;     /* enum smtp_notify; 0: not said */
+	struct str original; /* ORCPT=, as it came: a type, a semicolon and xtext */
 	/* BDAT */
 	uint64_t octets;
 	bool is_last;

@@ -55,6 +55,32 @@ struct str smtp_client_address(struct smtp_session *s)
 	return str_dup(&s->arena, str_of(ip));
 }
 
+struct strs smtp_certificate(struct smtp_session *s)
+{
+	struct str *names;
+
+	if (!s->listener->client_certificates || !conn_is_tls(s->conn))
+		return (struct strs){ 0 };
+	names = NEW_ARRAY(&s->arena, struct str, LIMIT_certificate_names);
+	return (struct strs){ names, conn_certificate_names(s->conn, &s->arena, names,
+							    LIMIT_certificate_names) };
+}
+
+void smtp_trace_certificate(struct smtp_session *s)
+{
+	struct strs names = smtp_certificate(s);
+	struct str text = S("");
+	char subject[256];
+
+	if (!names.count || !conn_certificate_subject(s->conn, subject, sizeof(subject)))
+		return;
+	for (size_t i = 0; i < names.count; i++)
+		text = str_print(&s->arena, "%.*s %.*s", STR_ARGS(text), STR_ARGS(names.at[i]));
+	/* With its fingerprint alone nobody vouches for the rest. */
+	smtp_trace_policy(s, "client_certificates", "accept",
+			  str_print(&s->arena, "subject %s proves%.*s", subject, STR_ARGS(text)));
+}
+
 /*
  * rfc6409 6.1: who signed in sends as himself. The null sender is anybody's (rfc6522 reports). Where
  * other servers' mail comes in, a sender is refused only when it would go out again: at RCPT.
@@ -68,15 +94,15 @@ static struct smtp_reply sender_rule(struct smtp_session *s, struct str sender) 
 		return (struct smtp_reply){ 0 };
 	if (s->is_signed_in && sender.len == 0)
 		return (struct smtp_reply){ 0 };
-	if (!s->is_signed_in && !smtp_is_relay_client(s))
-		return (struct smtp_reply){
-			0
-		}; /* auth = offered: he has his own domains to write to */
+	/* auth = offered: he has our own domains to write to. */
+	if (!s->is_signed_in && !smtp_is_relay_client(s) && !smtp_certificate(s).count)
+		return (struct smtp_reply){ 0 };
 	err = call_may_send(s->service->store,
 			    &(struct ask_may_send){
 				    .account = s->is_signed_in ? s->account_handle : 0,
 				    .sender = sender,
 				    .client = smtp_client_address(s),
+				    .certificate = smtp_certificate(s),
 			    },
 			    &s->arena, &answer, in_ms(ASK_MS));
 	if (err) {
@@ -88,7 +114,10 @@ static struct smtp_reply sender_rule(struct smtp_session *s, struct str sender) 
 		str_print(&s->arena, "<%.*s>: %.*s", STR_ARGS(sender), STR_ARGS(answer.why)));
 	if (answer.allowed)
 		return (struct smtp_reply){ 0 };
-	return smtp_reply(s->is_signed_in ? SMTP_REPLY_not_your_address : SMTP_REPLY_relay_sender);
+	if (s->is_signed_in)
+		return smtp_reply(SMTP_REPLY_not_your_address);
+	/* A certificate that is listed nowhere is none. */
+	return answer.listed ? smtp_reply(SMTP_REPLY_relay_sender) : smtp_entry_rule(s);
 }
 
 static struct smtp_reply size_rule(struct smtp_session *s, const struct smtp_command *command)
@@ -101,11 +130,14 @@ static struct smtp_reply size_rule(struct smtp_session *s, const struct smtp_com
 
 enum err smtp_run_mail(struct smtp_session *s, const struct smtp_command *command) WAITS
 {
-	struct smtp_reply refused = smtp_entry_rule(s);
+	struct smtp_reply refused = { 0 };
 	struct str sender = S("");
 
 	if (!command->is_null)
 		sender = address_print(&s->arena, &command->address);
+	/* With a certificate the store says whether he need sign in. */
+	if (!smtp_certificate(s).count)
+		refused = smtp_entry_rule(s);
 	if (!refused.code)
 		refused = size_rule(s, command);
 	if (!refused.code)
@@ -118,6 +150,8 @@ enum err smtp_run_mail(struct smtp_session *s, const struct smtp_command *comman
 	s->envelope.sender = str_dup(&s->envelope.arena, sender);
 	s->envelope.body = command->body;
 	s->envelope.is_utf8 = command->wants_utf8;
+	s->envelope.ret = command->ret;
+	s->envelope.envelope_id = str_dup(&s->envelope.arena, command->envelope_id);
 	s->envelope.size_said = command->has_size ? command->size : 0;
 	smtp_set_state(s, SMTP_MAILING);
 	return smtp_say_name(s, SMTP_REPLY_sender_ok);
@@ -175,6 +209,7 @@ static struct smtp_reply ask_recipient(struct smtp_session *s, struct str recipi
 					      .account = s->is_signed_in ? s->account_handle : 0,
 					      .sender = s->envelope.sender,
 					      .client = smtp_client_address(s),
+					      .certificate = smtp_certificate(s),
 					      .pending = s->envelope.remote_count,
 				      },
 				      &s->arena, &answer, in_ms(ASK_MS));
@@ -270,7 +305,7 @@ enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *comman
 		return smtp_say(s, reply);
 	}
 	s->envelope.remote_count += verdict == RECIPIENT_REMOTE;
-	smtp_envelope_add(&s->envelope, recipient);
+	smtp_envelope_add(&s->envelope, recipient, command);
 	smtp_set_state(s, SMTP_ADDRESSED);
 	return smtp_say(s, reply);
 }
@@ -315,10 +350,28 @@ enum err smtp_run_vrfy(struct smtp_session *s, const struct smtp_command *comman
 	return smtp_say(s, reply);
 }
 
-/*
- * For who signed in, where the listener allows it. An account is a list of one; what an alias
- * stands for is not told to a gate, so it is not told here.
- */
+/* rfc5321 3.5.2: a line for each of the list; an account is a list of one. */
+static struct smtp_reply list_reply(struct smtp_session *s, struct str address) WAITS
+{
+	OWNED(buf) struct buf text = BUF(LIMIT_alias_targets * (LIMIT_address + 4));
+	struct answer_expand answer;
+	enum err err = call_expand(
+		s->service->store,
+		&(struct ask_expand){ .address = address, .account = s->account_handle }, &s->arena,
+		&answer, in_ms(ASK_MS));
+
+	if (err) {
+		smtp_trace_trouble(s, err, "asking who is on a list");
+		return smtp_reply(SMTP_REPLY_unavailable);
+	}
+	if (!answer.targets.count)
+		return smtp_reply(SMTP_REPLY_cannot_verify);
+	for (size_t i = 0; i < answer.targets.count; i++)
+		buf_print(&text, "%s%.*s", i ? ">\n<" : "", STR_ARGS(answer.targets.at[i]));
+	return smtp_reply_with(&s->arena, SMTP_REPLY_verified, buf_str(&text));
+}
+
+/* For who signed in, where the listener allows it. */
 enum err smtp_run_expn(struct smtp_session *s, const struct smtp_command *command) WAITS
 {
 	uint64_t verdict = RECIPIENT_NOT_OURS;
@@ -331,9 +384,11 @@ enum err smtp_run_expn(struct smtp_session *s, const struct smtp_command *comman
 	if (!argument_address(s, command->argument, &address))
 		return smtp_say_name(s, SMTP_REPLY_bad_recipient);
 	reply = ask_recipient(s, address, &verdict, &why);
-	if (reply.code == 250 && str_is(why, S("account")))
-		reply = smtp_reply_with(&s->arena, SMTP_REPLY_verified, address);
-	else if (reply.code == 250 || (is_elsewhere(verdict) && reply.code != 451))
+	if (is_elsewhere(verdict) && reply.code != 451)
 		reply = smtp_reply(SMTP_REPLY_cannot_verify);
+	else if (reply.code == 250 && str_is(why, S("account")))
+		reply = smtp_reply_with(&s->arena, SMTP_REPLY_verified, address);
+	else if (reply.code == 250)
+		reply = list_reply(s, address);
 	return smtp_say(s, reply);
 }

@@ -135,7 +135,11 @@ static void lines_that_are_no_command_get_the_right_code(void **state)
 		{ "AUTH ABCDEFGHIJKLMNOPQRSTU", SMTP_AUTH, 504, NULL, NULL },
 		{ "VRFY", SMTP_VRFY, 501, NULL, NULL },
 		{ "TURN", SMTP_TURN, 502, "5.5.1", NULL },
-		{ "ETRN @x", SMTP_ETRN, 502, NULL, NULL },
+		{ "ETRN @x", SMTP_ETRN, 501, NULL, NULL },
+		{ "ETRN #x", SMTP_ETRN, 501, NULL, NULL },
+		{ "ETRN", SMTP_ETRN, 501, NULL, NULL },
+		{ "ETRN two words", SMTP_ETRN, 501, NULL, NULL },
+		{ "ETRN x.example", SMTP_ETRN, 0, NULL, NULL },
 		{ "SOML FROM:<a@b>", SMTP_SOML, 502, NULL, NULL },
 	};
 
@@ -171,8 +175,8 @@ static void bad_paths_and_parameters_get_the_right_code(void **state)
 		{ "MAIL FROM:<a@b.example> BODY=9BIT", SMTP_MAIL, 501, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> SMTPUTF8=1", SMTP_MAIL, 501, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> XYZ=1", SMTP_MAIL, 555, "5.5.4", NULL },
-		{ "MAIL FROM:<a@b.example> RET=FULL", SMTP_MAIL, 555, NULL, NULL },
-		{ "MAIL FROM:<a@b.example> ENVID=a+0D+0Ab", SMTP_MAIL, 555, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> RET=NONE", SMTP_MAIL, 501, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> ENVID=a+0D+0Ab", SMTP_MAIL, 501, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> AUTH=a+0D+0Ab", SMTP_MAIL, 501, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> AUTH=a+zz", SMTP_MAIL, 501, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> -X", SMTP_MAIL, 501, NULL, NULL },
@@ -181,8 +185,8 @@ static void bad_paths_and_parameters_get_the_right_code(void **state)
 		{ "RCPT TO:<user+../../etc@here.example>", SMTP_RCPT, 553, "5.1.3", NULL },
 		{ "RCPT TO:<nodomain>", SMTP_RCPT, 553, "5.1.3", NULL },
 		{ "RCPT TO:<a@b@c.example>", SMTP_RCPT, 553, "5.1.3", NULL },
-		{ "RCPT TO:<a@b.example> NOTIFY=NEVER", SMTP_RCPT, 555, NULL, NULL },
-		{ "RCPT TO:<a@b.example> ORCPT=rfc822;a+0Ab", SMTP_RCPT, 555, NULL, NULL },
+		{ "RCPT TO:<a@b.example> NOTIFY=ALWAYS", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> ORCPT=rfc822;a+0Ab", SMTP_RCPT, 501, NULL, NULL },
 		{ "RCPT TO:<d\xc3\xb6@b.example>", SMTP_RCPT, 553, "5.6.7", NULL },
 	};
 
@@ -199,6 +203,10 @@ static void parameters_of_extensions_that_are_off_are_unknown(void **state)
 		{ "MAIL FROM:<a@b.example> BODY=8BITMIME", SMTP_MAIL, 555, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> SMTPUTF8", SMTP_MAIL, 555, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> AUTH=<>", SMTP_MAIL, 555, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> RET=FULL", SMTP_MAIL, 555, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> ENVID=x", SMTP_MAIL, 555, NULL, NULL },
+		{ "RCPT TO:<a@b.example> NOTIFY=NEVER", SMTP_RCPT, 555, NULL, NULL },
+		{ "RCPT TO:<a@b.example> ORCPT=rfc822;a@b.example", SMTP_RCPT, 555, NULL, NULL },
 	};
 	static const struct line_case binary = { "MAIL FROM:<a@b.example> BODY=BINARYMIME",
 						 SMTP_MAIL, 504, "5.5.4", NULL };
@@ -215,6 +223,83 @@ static struct smtp_command parsed(struct arena *arena, struct str line)
 
 	assert_int_equal(reply.code, 0);
 	return command;
+}
+
+static void wishes_about_notifications_are_read_strictly(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t notify; /* 0: refused with 501 */
+	} notify[] = {
+		{ "NEVER", SMTP_NOTIFY_NEVER },
+		{ "success", SMTP_NOTIFY_SUCCESS },
+		{ "DELAY,FAILURE", SMTP_NOTIFY_DELAY | SMTP_NOTIFY_FAILURE },
+		{ "SUCCESS,FAILURE,DELAY",
+		  SMTP_NOTIFY_SUCCESS | SMTP_NOTIFY_FAILURE | SMTP_NOTIFY_DELAY },
+		{ "NEVER,SUCCESS", 0 },
+		{ "SUCCESS,NEVER", 0 },
+		{ "SUCCESS,", 0 },
+		{ ",SUCCESS", 0 },
+		{ "SUCCESS,SUCCESS", 0 },
+		{ "SOMETIMES", 0 },
+	};
+	static const struct line_case bad[] = {
+		{ "RCPT TO:<a@b.example> NOTIFY", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> NOTIFY=", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> NOTIFY=NEVER NOTIFY=NEVER", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> ORCPT=a@b.example", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> ORCPT=rfc822;", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> ORCPT=;a@b.example", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> ORCPT=rfc822;a+2@b", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> ORCPT=utf-8;\xc3\xa4@b", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> RET=FULL", SMTP_RCPT, 555, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> RET=BODY", SMTP_MAIL, 501, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> RET=FULL RET=FULL", SMTP_MAIL, 501, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> ENVID=+0A", SMTP_MAIL, 501, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> ENVID=a+b", SMTP_MAIL, 501, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> ENVID", SMTP_MAIL, 501, NULL, NULL },
+		{ "MAIL FROM:<a@b.example> NOTIFY=NEVER", SMTP_MAIL, 555, NULL, NULL },
+	};
+	struct arena arena = { 0 };
+	struct smtp_command c;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(notify); i++) {
+		struct str line =
+			str_print(&arena, "RCPT TO:<a@b.example> NOTIFY=%s", notify[i].text);
+		struct smtp_reply reply = smtp_command_parse(&arena, line, &all, &c);
+
+		assert_int_equal(reply.code, notify[i].notify ? 0 : 501);
+		assert_true(reply.code || c.notify == notify[i].notify);
+	}
+	check_lines(bad, COUNT_OF(bad), &all);
+	c = parsed(&arena, S("RCPT TO:<a@b.example> ORCPT=rfc822;e+3Dmc2@b.example NOTIFY=NEVER"));
+	assert_true(str_is(c.original, S("rfc822;e+3Dmc2@b.example")));
+	assert_int_equal(c.notify, SMTP_NOTIFY_NEVER);
+	c = parsed(&arena, S("MAIL FROM:<a@b.example> ret=hdrs ENVID=QQ+20314159"));
+	assert_int_equal(c.ret, SMTP_RETURN_HEADERS);
+	assert_true(str_is(c.envelope_id, S("QQ+20314159")));
+	arena_drop(&arena);
+}
+
+static void an_envelope_id_has_a_hundred_characters_and_an_original_five_hundred(void **state)
+{
+	struct arena arena = { 0 };
+	struct smtp_command c;
+	char many[501];
+
+	(void)state;
+	memset(many, 'x', sizeof(many));
+	for (int more = 0; more < 2; more++) {
+		struct str id = str_print(&arena, "MAIL FROM:<> ENVID=%.*s", 100 + more, many);
+		struct str original = str_print(&arena, "RCPT TO:<a@b.example> ORCPT=rfc822;%.*s",
+						493 + more, many);
+
+		assert_int_equal(smtp_command_parse(&arena, id, &all, &c).code, more ? 501 : 0);
+		assert_int_equal(smtp_command_parse(&arena, original, &all, &c).code,
+				 more ? 501 : 0);
+	}
+	arena_drop(&arena);
 }
 
 static void values_come_out_of_the_line(void **state)
@@ -379,6 +464,9 @@ int main(void)
 		cmocka_unit_test(lines_that_are_no_command_get_the_right_code),
 		cmocka_unit_test(bad_paths_and_parameters_get_the_right_code),
 		cmocka_unit_test(parameters_of_extensions_that_are_off_are_unknown),
+		cmocka_unit_test(wishes_about_notifications_are_read_strictly),
+		cmocka_unit_test(
+			an_envelope_id_has_a_hundred_characters_and_an_original_five_hundred),
 		cmocka_unit_test(values_come_out_of_the_line),
 		cmocka_unit_test(telnet_leaves_no_mark_on_a_command),
 		cmocka_unit_test(order_says_what_is_missing),

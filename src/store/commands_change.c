@@ -2,6 +2,7 @@
 /* queue retry, hold, release, redirect, delete, flush: some rows a commit, until there are no more. */
 #include "store/commands.h"
 #include "store/queue.h"
+#include "store/relaying.h"
 
 enum { ROWS_ONCE = 500 };
 
@@ -25,6 +26,8 @@ struct altering {
 	struct arena arena;
 	struct altered *rows;
 	size_t count, leased;
+	/* Of the whole, in the fiber. */
+	uint64_t changed, messages, newest;
 };
 
 /* ---- on the writer's thread ---- */
@@ -139,6 +142,15 @@ static void note_due(struct sites *sites, const struct altering *a, const struct
 		sites_resume(sites, sites_find(sites, r->destination));
 }
 
+/* Rows of a message stand together. */
+static void count_messages(struct altering *a)
+{
+	for (size_t i = 0; i < a->count; i++) {
+		a->messages += a->rows[i].message != a->newest;
+		a->newest = a->rows[i].message;
+	}
+}
+
 static uint64_t tell_some(struct store *store, const struct altering *a)
 {
 	struct queue *queue = store->queue;
@@ -182,10 +194,8 @@ static enum err take_what(struct control_call *call, struct altering *a, struct 
 	return OK;
 }
 
-static enum err alter(struct control_call *call, struct altering *a) WAITS
+static enum err alter_all(struct store *store, struct altering *a) WAITS
 {
-	struct store *store = command_store(call);
-	uint64_t changed = 0;
 	uint64_t leased = 0;
 	enum err err;
 
@@ -196,17 +206,31 @@ static enum err alter(struct control_call *call, struct altering *a) WAITS
 		a->count = a->leased = 0;
 		err = store_commit(store, &a->job);
 		if (!err)
-			changed += tell_some(store, a);
+			a->changed += tell_some(store, a);
+		if (!err)
+			count_messages(a);
 		leased += a->leased;
 		arena_reset(&a->arena);
 	} while (!err && a->count == ROWS_ONCE);
-	if (!err && a->only && !changed && !leased)
+	a->leased = leased;
+	return err;
+}
+
+static void tell_result(struct control_call *call, const struct altering *a)
+{
+	control_result(call, "recipients", json_integer((json_int_t)a->changed));
+	control_result(call, "leased", json_integer((json_int_t)a->leased));
+}
+
+static enum err alter(struct control_call *call, struct altering *a) WAITS
+{
+	enum err err = alter_all(command_store(call), a);
+
+	if (!err && a->only && !a->changed && !a->leased)
 		return control_fail(call, "glasspost queue list",
 				    "no recipient of that message is waiting for it");
-	if (!err) {
-		control_result(call, "recipients", json_integer((json_int_t)changed));
-		control_result(call, "leased", json_integer((json_int_t)leased));
-	}
+	if (!err)
+		tell_result(call, a);
 	return err;
 }
 
@@ -255,21 +279,68 @@ enum err command_queue_delete(struct control_call *call) WAITS
 }
 
 /* All of a destination now, and it is thought to be there again. */
-enum err command_queue_flush(struct control_call *call) WAITS
+static enum err flush(struct store *store, struct altering *a) WAITS
 {
-	struct queue *queue = command_store(call)->queue;
-	struct altering a = { .doing = DO_RETRY };
-	struct arena arena = { 0 };
-	struct site *site;
-	enum err err = command_domain(call, &arena, &a.site);
+	struct queue *queue = store->queue;
+	struct site *site = sites_find(queue->sites, a->site);
+	enum err err;
 
-	site = err ? NULL : sites_find(queue->sites, a.site);
 	if (site)
 		sites_resume(queue->sites, site);
-	if (!err)
-		err = alter(call, &a);
+	err = alter_all(store, a);
 	waitq_wake_all(&queue->due);
+	return err;
+}
+
+enum err command_queue_flush(struct control_call *call) WAITS
+{
+	struct altering a = { .doing = DO_RETRY };
+	struct arena arena = { 0 };
+	enum err err = command_domain(call, &arena, &a.site);
+
+	if (!err)
+		err = flush(command_store(call), &a);
+	if (!err)
+		tell_result(call, &a);
 	arena_drop(&a.arena);
 	arena_drop(&arena);
+	return err;
+}
+
+/* ---- ETRN ---- */
+
+/* A site is started so often, whoever asks for it: each is a walk through all that waits. */
+static bool is_too_soon(struct store *store, struct str site)
+{
+	static const struct rate once = { .max = 1, .period_us = 30'000'000 };
+	const struct rated who = { .id = str_hash(site) | UINT64_C(3) << 62 };
+
+	return !rates_take(&store->rates, &who, &once, 1);
+}
+
+enum err store_flush(struct peer *peer, const struct ask_flush *ask, struct arena *arena,
+		     struct answer_flush *answer) WAITS
+{
+	const struct relay_client client = { ask->client, ask->certificate, S("") };
+	struct altering a = { .doing = DO_RETRY, .site = ask->site };
+	struct relay_right right;
+	uint64_t account = 0;
+	enum err err = signed_in_account(peer, ask->account, &account);
+
+	if (err)
+		return err;
+	relay_right_find(peer->store, account, &client, arena, &right);
+	if (!right.by_account && !right.has_network) {
+		answer->verdict = FLUSH_DENIED;
+		return OK;
+	}
+	if (is_too_soon(peer->store, ask->site)) {
+		answer->verdict = FLUSH_LATER;
+		return OK;
+	}
+	err = flush(peer->store, &a);
+	answer->verdict = FLUSH_STARTED;
+	answer->messages = a.messages;
+	arena_drop(&a.arena);
 	return err;
 }

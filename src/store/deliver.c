@@ -332,6 +332,55 @@ static enum err keep_message(struct writer *writer, const struct delivery *d,
 	return err == ERR_EXISTS ? ERR_CORRUPT : err;
 }
 
+/* ---- NOTIFY=SUCCESS (rfc3461 4.1) ---- */
+
+static bool wants_success(const struct ask_deliver *ask, size_t i)
+{
+	return ask->notify.count && ask->notify.at[i] & DSN_SUCCESS;
+}
+
+/* Kept by this very transaction, so that he is told once however often it is tried; and here alone. */
+static bool is_new_here(const struct delivery *d, size_t recipient)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->placements[i].recipient == recipient && d->placements[i].had)
+			return false;
+	/* What leaves is told of by what becomes of it there. */
+	for (size_t i = 0; i < d->leaving_count; i++)
+		if (d->leaving[i].recipient == recipient)
+			return false;
+	return true;
+}
+
+static enum err tell_success(struct writer *writer, struct delivery *d)
+{
+	const struct ask_deliver *ask = d->ask;
+	size_t room = ask->recipients.count;
+	struct queue_recipient *rows = NEW_ARRAY(&d->arena, struct queue_recipient, room);
+	struct notice_recipient *told = NEW_ARRAY(&d->arena, struct notice_recipient, room);
+	const struct queue_message message = { .id = ask->message,
+					       .sender = ask->sender,
+					       .envelope_id = ask->envelope_id,
+					       .ret = ask->ret,
+					       .arrived_us = d->received_us,
+					       .expires_us = d->expires_us,
+					       .size = d->octets.len };
+	struct notice notice = { NOTICE_DONE, &message, d->octets, told, 0 };
+
+	for (size_t i = 0; i < room; i++) {
+		if (d->outcomes[i] != DELIVERY_DONE || !wants_success(ask, i) || !is_new_here(d, i))
+			continue;
+		rows[i] = (struct queue_recipient){ .address = ask->recipients.at[i],
+						    .original = ask->original.count
+									? ask->original.at[i]
+									: S(""),
+						    .state = QUEUE_DELIVERED,
+						    .attempt_us = d->received_us };
+		told[notice.count++] = (struct notice_recipient){ &rows[i], true };
+	}
+	return notice.count ? notices_add(writer, d->notices, &notice) : OK;
+}
+
 /* Nothing of the message is kept: its sender tries the whole of it again. */
 static void refuse_all(struct delivery *d, enum delivery_outcome outcome)
 {
@@ -367,6 +416,8 @@ enum err delivery_run(struct writer *writer, struct delivery *d)
 			err = keep_message(writer, d, &d->placements[i], body);
 	if (!err && d->leaving_count && !d->was_queued)
 		err = queue_add(writer, d, body);
+	if (!err && d->notices)
+		err = tell_success(writer, d);
 	return err;
 }
 
@@ -506,6 +557,33 @@ static void give_rate_back(struct store *store, const struct delivery *d, enum e
 		rates_give_back(&store->rates, &d->right.rated, d->remote_max - used);
 }
 
+/* The null sender is never answered (rfc5321 6.1). */
+static bool any_success_wanted(const struct ask_deliver *ask)
+{
+	for (size_t i = 0; ask->sender.len && i < ask->notify.count; i++)
+		if (ask->notify.at[i] & DSN_SUCCESS)
+			return true;
+	return false;
+}
+
+static enum err commit_delivery(struct store *store, struct delivering *d) WAITS
+{
+	const struct ask_deliver *ask = d->delivery.ask;
+	struct notices notices;
+	enum err err;
+
+	if (!any_success_wanted(ask))
+		return store_commit(store, &d->job);
+	notices_init(&notices, store);
+	d->delivery.notices = &notices;
+	err = store_commit(store, &d->job);
+	if (!err)
+		notices_tell(&notices, ask->message);
+	notices_done(&notices);
+	d->delivery.notices = NULL;
+	return err;
+}
+
 enum err store_deliver(struct peer *peer, const struct ask_deliver *ask, struct arena *arena,
 		       struct answer_deliver *answer) WAITS
 {
@@ -526,7 +604,7 @@ enum err store_deliver(struct peer *peer, const struct ask_deliver *ask, struct 
 	if (!err) {
 		delivery_prepare_at(config, wall_us(), ask, &d.delivery);
 		d.delivery.policy.srs.key = store->salts;
-		err = store_commit(store, &d.job);
+		err = commit_delivery(store, &d);
 		body_unmap(&ask->body, d.delivery.octets);
 		give_rate_back(store, &d.delivery, err);
 	}

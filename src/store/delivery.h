@@ -14,6 +14,7 @@
 #include "store/relaying.h"
 
 struct placement;
+struct notices; /* queue.h */
 
 /* A recipient elsewhere: as it was given, or what an alias leads to. */
 struct leaving {
@@ -41,9 +42,10 @@ struct delivery {
 	size_t leaving_count, leaving_room;
 	size_t remote_count; /* of them those that the client addressed: who may send so many? */
 	bool is_forwarding;
-	struct str sent_as; /* instead of the sender; empty: it is not rewritten */
-	bool was_queued;    /* by an earlier try */
-	bool may_relay;     /* once it is known */
+	struct str sent_as;      /* instead of the sender; empty: it is not rewritten */
+	bool was_queued;         /* by an earlier try */
+	bool may_relay;          /* once it is known */
+	struct notices *notices; /* of what is delivered here; NULL: nobody wants any */
 	bool is_relay_known;
 	struct placement *placements;
 	size_t count, room;

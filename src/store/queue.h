@@ -60,6 +60,9 @@ void queue_keep(void *store) WAITS;
 					 struct answer_queue_claim *answer) WAITS;
 [[nodiscard]] enum err store_queue_report(struct peer *peer, const struct ask_queue_report *ask,
 					  struct answer_queue_report *answer) WAITS;
+/* ETRN, for who may relay. */
+[[nodiscard]] enum err store_flush(struct peer *peer, const struct ask_flush *ask,
+				   struct arena *arena, struct answer_flush *answer) WAITS;
 /* The channel ended: its claims that wait for something to be due end. */
 void queue_peer_lost(struct peer *peer);
 /* And no call of it is left: what it has leased is for others. */
@@ -153,6 +156,7 @@ void notices_init(struct notices *notices, struct store *store);
 struct notice {
 	enum notice_kind kind;
 	const struct queue_message *message;
+	struct str octets; /* of the message, where they are at hand; empty: they are read */
 	const struct notice_recipient *recipients;
 	size_t count;
 };

@@ -138,7 +138,7 @@ static void choose_told(struct aging *a, enum notice_kind kind)
 
 static enum err tell_sender(struct writer *writer, struct aging *a, enum notice_kind kind)
 {
-	struct notice notice = { kind, &a->message, a->told, 0 };
+	struct notice notice = { kind, &a->message, S(""), a->told, 0 };
 
 	choose_told(a, kind);
 	notice.count = a->told_count;

@@ -59,12 +59,13 @@ static struct str read_original(struct notices *n, const struct queue_message *m
 }
 
 /* rfc3461 4.3: RET says what comes back of a failure; of all else the header does. */
-static void add_original(struct notices *n, enum notice_kind kind, const struct queue_message *m,
-			 struct dsn *dsn)
+static void add_original(struct notices *n, const struct notice *notice, struct dsn *dsn)
 {
-	struct str octets = read_original(n, m, LIMIT_queue_return);
+	const struct queue_message *m = notice->message;
+	struct str octets = notice->octets.len ? str_first(notice->octets, LIMIT_queue_return)
+					       : read_original(n, m, LIMIT_queue_return);
 
-	dsn->is_whole = kind == NOTICE_FAILED && m->ret == DSN_RETURN_FULL && octets.len &&
+	dsn->is_whole = notice->kind == NOTICE_FAILED && m->ret == DSN_RETURN_FULL && octets.len &&
 			octets.len == m->size;
 	dsn->original = dsn->is_whole ? octets : str_first(octets, header_end(octets));
 }
@@ -124,7 +125,7 @@ static enum err print_words(struct notices *n, const struct notice *notice, stru
 	dsn.id = str_print(&n->arena, "%s%016llX", id, (unsigned long long)n->chance);
 	if (!str_is(to, m->sender))
 		dsn.about = m->sender.len ? m->sender : S("<>");
-	add_original(n, notice->kind, m, &dsn);
+	add_original(n, notice, &dsn);
 	return dsn_print(&n->text[n->count], &dsn);
 }
 

@@ -98,7 +98,7 @@ static enum err note_one(struct writer *writer, struct reporting *r, size_t i)
 static enum err notify(struct writer *writer, struct reporting *r, enum notice_kind kind,
 		       struct notices *notices)
 {
-	struct notice notice = { kind, &r->message, r->told, 0 };
+	struct notice notice = { kind, &r->message, S(""), r->told, 0 };
 	size_t count = 0;
 
 	for (size_t i = 0; i < r->ask->numbers.count; i++) {

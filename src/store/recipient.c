@@ -343,3 +343,45 @@ enum err store_recipient(struct peer *peer, const struct ask_recipient *ask, str
 		err = let_relay(peer, ask, arena, answer);
 	return err;
 }
+
+/* ---- EXPN ---- */
+
+struct expanding {
+	struct arena *arena;
+	struct str address;
+	struct str *targets; /* LIMIT_alias_targets */
+	size_t count;
+};
+
+static enum err expand(struct db *db, void *arg)
+{
+	const enum db_query q = Q_alias_get;
+	struct expanding *e = arg;
+	bool has_row = true;
+	enum err err = db_select(db, q, db_str(address_key(e->arena, e->address)));
+
+	while (!err && e->count < LIMIT_alias_targets) {
+		err = db_step(db, q, &has_row);
+		if (err || !has_row)
+			break;
+		e->targets[e->count++] = str_dup(e->arena, db_text_at(db, q, 0));
+	}
+	return err;
+}
+
+enum err store_expand(struct peer *peer, const struct ask_expand *ask, struct arena *arena,
+		      struct answer_expand *answer) WAITS
+{
+	struct expanding e = { .arena = arena, .address = ask->address };
+	uint64_t account = 0;
+	enum err err = signed_in_account(peer, ask->account, &account);
+
+	if (!err && !account)
+		return fault(ERR_DENIED, "only who signed in may ask who is on a list");
+	if (err)
+		return err;
+	e.targets = NEW_ARRAY(arena, struct str, LIMIT_alias_targets);
+	err = store_read(peer->store, expand, &e);
+	answer->targets = (struct strs){ e.targets, e.count };
+	return err;
+}

@@ -531,6 +531,7 @@ enum err store_may_send(struct peer *peer, const struct ask_may_send *ask, struc
 	if (!allowed) {
 		relay_right_find(store, 0, &client, arena, &right);
 		allowed = right.network != 0;
+		answer->listed = right.has_network;
 		answer->why = right.why;
 	}
 	answer->allowed = allowed;

@@ -104,6 +104,9 @@ void store_trouble(struct store *store, enum err err, const char *what);
 
 [[nodiscard]] enum err store_recipient(struct peer *peer, const struct ask_recipient *ask,
 				       struct arena *arena, struct answer_recipient *answer) WAITS;
+/* What an alias leads to, one step far: for who signed in. */
+[[nodiscard]] enum err store_expand(struct peer *peer, const struct ask_expand *ask,
+				    struct arena *arena, struct answer_expand *answer) WAITS;
 void lookups_init(struct store *store);
 void lookups_drop(struct store *store);
 /* The account's mailboxes grew (or shrank) by so much. */

@@ -104,6 +104,18 @@ static enum err on_may_send(struct link_call *call, const struct ask_may_send *a
 	return store_may_send(peer_of(call), ask, call->arena, answer);
 }
 
+static enum err on_flush(struct link_call *call, const struct ask_flush *ask,
+			 struct answer_flush *answer) WAITS
+{
+	return store_flush(peer_of(call), ask, call->arena, answer);
+}
+
+static enum err on_expand(struct link_call *call, const struct ask_expand *ask,
+			  struct answer_expand *answer) WAITS
+{
+	return store_expand(peer_of(call), ask, call->arena, answer);
+}
+
 static enum err on_networks(struct link_call *call, const struct ask_networks *ask,
 			    struct answer_networks *answer) WAITS
 {
@@ -193,6 +205,8 @@ static const struct link_handlers handlers = {
 	.sign_out = on_sign_out,
 	.may_send = on_may_send,
 	.networks = on_networks,
+	.expand = on_expand,
+	.flush = on_flush,
 	.maildrop_open = on_maildrop_open,
 	.maildrop_list = on_maildrop_list,
 	.maildrop_read = on_maildrop_read,

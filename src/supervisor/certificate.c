@@ -30,6 +30,7 @@ void certificate_drop(struct certificate *certificate)
 		explicit_bzero(certificate->key.at, certificate->key.len);
 	buf_drop(&certificate->key);
 	buf_drop(&certificate->chain);
+	buf_drop(&certificate->client_ca);
 }
 
 /* ---- making ---- */
@@ -229,8 +230,28 @@ static enum err load_self_signed(const char *folder, struct str hostname, struct
 	return err;
 }
 
+static enum err load_client_ca(const char *folder, struct str name, struct certificate *out)
+{
+	char *path = file_path(folder, name);
+	enum err err = file_read_whole(path, &out->client_ca);
+	X509 *first = err ? NULL : first_of_chain(buf_str(&out->client_ca));
+
+	if (!err && !first)
+		err = fault(ERR_TLS, "client_ca: %s holds no certificate in PEM form", path);
+	ERR_clear_error();
+	X509_free(first);
+	free(path);
+	return err;
+}
+
 enum err certificate_load(const char *folder, const struct config *config, struct certificate *out)
 {
+	enum err err = OK;
+
+	if (config->client_ca.len > 0)
+		err = load_client_ca(folder, config->client_ca, out);
+	if (err)
+		return err;
 	if (config->certificate.len > 0)
 		return load_configured(folder, config, out);
 	return load_self_signed(folder, config->hostname, out);

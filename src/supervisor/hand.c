@@ -152,17 +152,21 @@ enum err hand_certificate(struct member *member) WAITS
 {
 	struct str chain = buf_str(&member->crew->certificate.chain);
 	struct str key = buf_str(&member->crew->certificate.key);
+	struct str client_ca = buf_str(&member->crew->certificate.client_ca);
 	struct arena arena = { 0 };
 	struct answer_certificate answer;
 	enum err err;
 
 	if (!((FROM_GATES | FROM_WEB) & ROLE_BIT(member->kind)))
 		return OK;
-	if (member->role)
-		return role_set_certificate(member->role, chain, key);
-	err = call_certificate(member->boss,
-			       &(struct ask_certificate){ .chain = chain, .key = key }, &arena,
-			       &answer, in_ms(STEP_MS));
+	if (member->role) {
+		err = role_set_client_ca(member->role, client_ca);
+		return err ? err : role_set_certificate(member->role, chain, key);
+	}
+	err = call_certificate(
+		member->boss,
+		&(struct ask_certificate){ .chain = chain, .key = key, .client_ca = client_ca },
+		&arena, &answer, in_ms(STEP_MS));
 	arena_drop(&arena);
 	return err;
 }

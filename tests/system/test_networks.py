@@ -26,6 +26,7 @@ def server():
         running.run("network", "add", "127.0.2.0/24", "--relay")
         running.run("network", "add", "127.0.3.0/24", "--deny")
         running.run("network", "add", "127.0.5.0/24", "--relay", "--rate", "3/10m")
+        wait_for(lambda: say(running, OFFICE, "a@b.example", "x@far.example", "submission")[0] == 250, what="the gates' list")
         yield running
 
 
@@ -173,7 +174,7 @@ def test_a_user_who_signs_in_may_send_as_others_only_when_allowed(server):
 
 def test_the_first_that_matches_decides(server):
     server.run("network", "add", "127.0.6.0/24", "--deny")
-    assert say(server, "127.0.6.9", "a@b.example", ALICE)[0] == 554
+    wait_for(lambda: say(server, "127.0.6.9", "a@b.example", ALICE)[0] == 554, what="being turned away")
     server.run("network", "add", "127.0.6.9", "--allow")
     assert say(server, "127.0.6.9", "a@b.example", ALICE)[0] == 554, "the one before decides"
     server.run("network", "delete", "127.0.6.9")
