@@ -72,6 +72,14 @@ static struct str class_of(const struct trace_reply *reply)
 static void note_close(struct metrics *metrics, const struct trace_close *close)
 {
 	count(&metrics->closes, close->reason);
+	/* Where we are the client, in and out mean something else, and so does how long it took. */
+	if (str_ends_nocase(close->protocol, S("-out"))) {
+		metrics->relay_octets_in += close->octets_in;
+		metrics->relay_octets_out += close->octets_out;
+		metrics->relayed += close->messages;
+		observe(&metrics->relay_us, close->us);
+		return;
+	}
 	metrics->octets_in += close->octets_in;
 	metrics->octets_out += close->octets_out;
 	observe(&metrics->session_us, close->us);
@@ -230,6 +238,13 @@ static void print_counters(const struct metrics *metrics, struct buf *out)
 		  metrics->octets_in },
 		{ "sent_octets_total", "Octets to clients of ended sessions, TLS apart.",
 		  metrics->octets_out },
+		{ "relay_received_octets_total",
+		  "Octets from other servers in ended sessions, TLS apart.",
+		  metrics->relay_octets_in },
+		{ "relay_sent_octets_total",
+		  "Octets to other servers in ended sessions, TLS apart.",
+		  metrics->relay_octets_out },
+		{ "messages_relayed_total", "Messages that other servers took.", metrics->relayed },
 		{ "messages_fetched_total", "Messages sent to their readers.", metrics->fetched },
 		{ "fetched_octets_total", "Octets of those messages.", metrics->fetched_octets },
 		{ "messages_expunged_total", "Messages deleted for good.", metrics->expunged },
@@ -299,6 +314,8 @@ enum err metrics_print(const struct metrics *metrics, size_t open, struct buf *o
 		print_labelled(out, &families[i]);
 	print_counters(metrics, out);
 	print_histogram(out, "session_seconds", "How long sessions lasted.", &metrics->session_us);
+	print_histogram(out, "relay_session_seconds",
+			"How long sessions with other servers lasted.", &metrics->relay_us);
 	print_histogram(out, "accept_seconds", "From a message's last octet to its durable commit.",
 			&metrics->accept_us);
 	print_histogram(out, "commit_seconds", "Time of a group commit, flushes included.",

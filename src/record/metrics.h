@@ -29,10 +29,12 @@ struct histogram {
 struct metrics {
 	struct labelled sessions, commands, replies, auth, deliveries, policy, trouble, lost, tls,
 		inspected, closes, roles;
+	uint64_t relay_octets_in, relay_octets_out,
+		relayed; /* of sessions where we are the client */
 	uint64_t tls_failures, messages, message_octets, octets_in, octets_out, fetched,
 		fetched_octets, expunged, commits, commit_failures, commit_requests,
 		commit_messages, commit_octets, events, unreadable, unwritten, log_dropped;
-	struct histogram session_us, accept_us, commit_us;
+	struct histogram relay_us, session_us, accept_us, commit_us;
 };
 
 void metrics_note(struct metrics *metrics, const struct trace_event *event);

@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -43,6 +44,43 @@ static void a_password_is_said_under_tls(void **state)
 	check_open(&play, SMTP_SENT, 235);
 	assert_true(client_traced(&play, "AUTH PLAIN ****"));
 	assert_true(client_traced(&play, "\"account\":\"anna\""));
+	client_play_done(&play);
+}
+
+/* rfc4954 5: who has signed in says for whom, where it knows; and where it has not, nothing. */
+static void who_handed_it_in_is_said_to_who_knows_us(void **state)
+{
+	static const struct smtp_sending_to to = { .address = S("bob@there.example") };
+	static const char *const lines[] = { " AUTH=e+3Dmc2@client.example", " AUTH=<>" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(lines); i++) {
+		struct client_play play = { .options.tls = SMTP_TLS_IMPLICIT, .count = 1 };
+		char script[1000];
+
+		play.sendings[0] = client_mail(&to, 1, S("Subject: x\r\n\r\ny\r\n"));
+		play.sendings[0].submitter = i ? S("") : S("e=mc2@client.example");
+		snprintf(script, sizeof(script),
+			 "TLS\n" GREETING "S- 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN " PLAIN
+			 "\nS: 235 2.7.0 welcome\nC: MAIL FROM:<me@client.example>%s\nS: 250 ok\n"
+			 "C: RCPT TO:<bob@there.example>\nS: 250 ok\nC: DATA\nS: 354 go\n"
+			 "C: Subject: x\nC: \nC: y\nC: .\nS: 250 ok\n" QUIT,
+			 lines[i]);
+		play_as_anna(&play, script);
+		assert_int_equal(play.said[0][0].result, SMTP_SENT);
+		client_play_done(&play);
+	}
+}
+
+static void a_refused_password_is_told_apart(void **state)
+{
+	struct client_play play = { .options.tls = SMTP_TLS_IMPLICIT };
+
+	(void)state;
+	play_as_anna(&play, "TLS\n" GREETING "S- 250-mx\nS: 250 AUTH PLAIN\nC: AUTH PLAIN " PLAIN
+			    "\nS: 535 5.7.8 no\n" QUIT);
+	check_open(&play, SMTP_DEFERRED, 535);
+	assert_true(play.open.is_sign_in);
 	client_play_done(&play);
 }
 
@@ -247,6 +285,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_password_is_said_under_tls),
+		cmocka_unit_test(who_handed_it_in_is_said_to_who_knows_us),
+		cmocka_unit_test(a_refused_password_is_told_apart),
 		cmocka_unit_test(a_password_is_not_said_in_the_clear),
 		cmocka_unit_test(towards_this_machine_it_is),
 		cmocka_unit_test(a_wrong_password_defers),

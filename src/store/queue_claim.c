@@ -4,6 +4,7 @@
 #include "store/queue_own.h"
 #include "store/routes.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { LOOK_AGAIN_MS = 5000, PIECE = 256 << 10 };
@@ -110,7 +111,7 @@ static void read_small(struct claiming *c)
 	if (!m->body || m->size > LIMIT_link_inline_body)
 		return;
 	octets = arena_take(c->arena, m->size + 1);
-	if (bodies_read(c->store->bodies, &at, 0, octets, m->size) == OK)
+	if (bodies_read_whole(c->store->bodies, &at, octets) == OK)
 		c->octets = (struct str){ octets, m->size };
 }
 
@@ -195,6 +196,11 @@ static enum err fetch(struct db *db, void *arg)
 
 	if (!err && (!found || !message.body))
 		err = fault(ERR_NOT_FOUND, "the message was deleted meanwhile");
+	/* All of it before the first octet leaves: what is damaged must not be somebody else's letter. */
+	if (!err)
+		err = bodies_verify(
+			f->store->bodies,
+			&(struct body_place){ message.body, message.place, message.size });
 	if (!err)
 		err = copy_octets(
 			f, &(struct body_place){ message.body, message.place, message.size });
@@ -274,6 +280,47 @@ static enum err answer_claim(struct store *store, struct claiming *c,
 	return fetch_body(store, c, &answer->body);
 }
 
+/* ---- a body that is damaged ---- */
+
+static enum err run_holding(struct writer *writer, struct job *job)
+{
+	struct claiming *c = CONTAINER_OF(job, struct claiming, job);
+	enum err err =
+		db_run(writer->db, Q_queue_set_held, db_int(1), db_null(), db_id(c->message.id));
+
+	for (size_t i = 0; !err && i < c->count; i++)
+		err = db_run(writer->db, Q_queue_set_state, db_int(QUEUE_HELD), db_int(c->now_us),
+			     db_id(c->message.id), db_id(c->numbers[i]));
+	return err;
+}
+
+/*
+ * To claim it again would find it as it is. It is held, neither old nor lost: an operator may have a backup, and
+ * must decide what its sender is told.
+ */
+static void hold_damaged(struct store *store, struct claiming *c) WAITS
+{
+	struct queue_lease *lease = queue_lease_find(store->queue, c->lease);
+	char why[FAULT_TEXT_MAX];
+	char id[ID_TEXT + 1];
+	char advice[200];
+
+	snprintf(why, sizeof(why), "%s", fault_text());
+	id_print(c->message.id, id);
+	c->job.run = run_holding;
+	if (store_commit(store, &c->job))
+		return; /* it stays leased, and comes again when that ends */
+	if (lease)
+		queue_lease_end(store->queue, lease);
+	TRACE(store->trace, 0, 0, queue_change, .message = str_of(id), .what = S("hold"),
+	      .recipients = c->count);
+	snprintf(advice, sizeof(advice),
+		 "message %s is held in the queue: restore its body from a backup and `glasspost "
+		 "queue release %s`, or `glasspost queue delete %s`",
+		 id, id, id);
+	store_trouble(store, fault(ERR_CORRUPT, "%s", why), advice);
+}
+
 static enum err claim(struct peer *peer, uint64_t owner, const struct sites_pick *pick,
 		      const struct ask_queue_claim *ask, struct claiming *c) WAITS
 {
@@ -346,7 +393,13 @@ enum err store_queue_claim(struct peer *peer, unsigned index, const struct ask_q
 			if (err || !c.is_found)
 				continue;
 			tell_claim(store, &c, 0);
-			return answer_claim(store, &c, answer);
+			err = answer_claim(store, &c, answer);
+			if (err != ERR_CORRUPT)
+				return err;
+			hold_damaged(store, &c);
+			*answer = (struct answer_queue_claim){ .body = BODY_EMPTY };
+			err = OK;
+			continue;
 		}
 		if (!wait_for_more(queue, deadline))
 			return OK;

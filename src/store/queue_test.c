@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/queue_fixture.h"
+#include "store/segment.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 /* ---- who may ---- */
 
@@ -384,6 +388,85 @@ static void what_nobody_knows_is_tried_again_when_the_lease_ends(void **state)
 		&(struct fixture){ .body = unknown, .config_text = RELAYING, .simulated = true });
 }
 
+/* ---- a body that is damaged ---- */
+
+static void damaged(struct fixture *f) WAITS
+{
+	struct claimed c;
+	char path[400];
+	int fd;
+	uint64_t anna;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	anna = sign_in_as(f, "anna@example.org");
+	CHECK(send_one(f, 1, anna, "bob@far.example") == DELIVERY_DONE);
+	snprintf(path, sizeof(path), "%s/bodies/00000001.seg", f->folder);
+	fd = open(path, O_WRONLY);
+	CHECK(fd >= 0 && pwrite(fd, "?", 1, SEGMENT_HEADER + RECORD_HEADER + 20) == 1);
+	close(fd);
+	CHECK(!claim(f, &c));
+	CHECK(state_of(f, 1, 0) == QUEUE_HELD);
+	/* Mail that came later goes its way. */
+	CHECK(send_one(f, 2, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(claim(f, &c) && c.answer.message == 2);
+	CHECK(report(f, &c, &sent) == 1);
+	drop_claim(&c);
+}
+
+static void what_is_damaged_is_held_and_never_sent(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = damaged, .config_text = RELAYING });
+}
+
+/* ---- a relay that is gone ---- */
+
+struct gone_claim {
+	struct fixture *f;
+	enum err err;
+	bool has_ended;
+};
+
+static void wait_for_a_claim(void *arg) WAITS
+{
+	struct gone_claim *g = arg;
+	struct arena arena = { 0 };
+	struct answer_queue_claim answer = { .body = BODY_EMPTY };
+
+	g->err = store_queue_claim(
+		g->f->peer, 0,
+		&(struct ask_queue_claim){
+			.run = 0x1000, .site_max = 5, .recipients_max = 10, .wait_ms = 600000 },
+		&arena, &answer);
+	g->has_ended = true;
+	arena_drop(&arena);
+}
+
+static void lost(struct fixture *f) WAITS
+{
+	struct gone_claim g = { .f = f };
+	struct fiber_group group;
+	moment since = now();
+
+	group_init(&group);
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(fiber_spawn(&group, "claim", wait_for_a_claim, &g, NULL) == OK);
+	CHECK(fiber_sleep(in_ms(1000)) == OK && !g.has_ended);
+	queue_peer_lost(f->peer);
+	CHECK(group_wait(&group, in_ms(60000)) == OK);
+	CHECK(g.has_ended && g.err == ERR_GONE && now() - since < 2000000);
+	/* What comes now is for others. */
+	CHECK(send_one(f, 1, sign_in_as(f, "anna@example.org"), "bob@far.example") ==
+	      DELIVERY_DONE);
+	CHECK(state_of(f, 1, 0) == QUEUE_WAITING);
+}
+
+static void a_claim_that_waits_ends_with_its_channel(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = lost, .config_text = RELAYING, .simulated = true });
+}
+
 /* ---- fairness ---- */
 
 static void fair(struct fixture *f) WAITS
@@ -455,6 +538,8 @@ int main(void)
 		cmocka_unit_test(a_sender_is_warned_also_while_an_attempt_is_under_way),
 		cmocka_unit_test(a_lease_outlives_the_store_and_ends_with_its_owner),
 		cmocka_unit_test(what_nobody_knows_is_tried_again_when_the_lease_ends),
+		cmocka_unit_test(what_is_damaged_is_held_and_never_sent),
+		cmocka_unit_test(a_claim_that_waits_ends_with_its_channel),
 		cmocka_unit_test(destinations_and_senders_take_turns),
 	};
 

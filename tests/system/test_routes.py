@@ -129,6 +129,22 @@ def test_smtps_is_tls_from_the_first_octet(server, smarthost):
     assert "STARTTLS" not in text and "TLSv1.3" in text and "AUTH SCRAM-SHA-256-PLUS" in text, text
 
 
+def test_sessions_are_kept_for_a_while_and_tls_is_resumed_later(server, smarthost):
+    keep_credential(server)
+    server.run("route", "add", "*", "--smtp", f"smart.example:{smarthost.port('submission')}", "--credential", "carrier")
+    before = sessions_out(server)
+    send(server, "first of two")
+    wait_for(lambda: inbox(smarthost, "first of two"), seconds=20, what="the message")
+    send(server, "second of two")
+    wait_for(lambda: inbox(smarthost, "second of two"), seconds=20, what="the message")
+    assert new_session(server, before).count("MAIL FROM") == 2
+    time.sleep(7)
+    before = sessions_out(server)
+    send(server, "a later one")
+    wait_for(lambda: inbox(smarthost, "a later one"), seconds=20, what="the message")
+    assert "resumed" in new_session(server, before)
+
+
 def test_a_certificate_for_another_name_keeps_the_mail_and_the_password(server, smarthost):
     keep_credential(server)
     server.run("route", "add", "inside.example", "--smtp", f"other.example:{smarthost.port('submission')}",
