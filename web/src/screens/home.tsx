@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, follow, type Info, type MessageRow, type QueueRow } from "../api.ts";
+import { messagesOf } from "../derived.ts";
 import { clock, day, moment, octets, span } from "../format.ts";
 import { matches, messagesAfter, sessionsAfter, sessionsJoined, type LiveSession } from "../lists.ts";
 import { Icon, Mark } from "../parts/icons.tsx";
@@ -41,7 +42,7 @@ function useLists(): { lists: Lists | null; problem: Error | null; lost: number;
 		now.current.queue = queue;
 		show();
 	}, () => {});
-	const ask = () => Promise.all([api.sessions(), api.messages(), api.queue().catch(() => [])]).then(([sessions, messages, queue]) => {
+	const ask = () => Promise.all([api.sessions(), messagesOf(), api.queue().catch(() => [])]).then(([sessions, messages, queue]) => {
 		const known = new Set(messages.map((row) => row.message));
 		now.current = {
 			sessions: sessionsJoined(sessions, now.current.sessions),

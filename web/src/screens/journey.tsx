@@ -2,6 +2,7 @@
 // One message: where it has been, how long each part took, what each hop wrote on it.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, ApiError, follow, type Info, type MessageDetail } from "../api.ts";
+import { aboutMessage } from "../derived.ts";
 import { clock, moment, octets, span as spanWords } from "../format.ts";
 import { axisOf, ticksOf, xOf, type Axis } from "../journey/layout.ts";
 import { journeyOf, type Journey, type Span, type Track } from "../journey/model.ts";
@@ -12,7 +13,7 @@ import { Trouble } from "../parts/trouble.tsx";
 import { headerOf } from "../parse/received.ts";
 import { linkTo } from "../route.ts";
 import { has, t } from "../text.ts";
-import { inOrder, parseTrace, text, type TraceEvent } from "../trace/event.ts";
+import { text, type TraceEvent } from "../trace/event.ts";
 import { Gathering } from "../trace/source.ts";
 
 export function JourneyScreen({ id, info }: { id: string; at: string; info: Info | null }) {
@@ -28,11 +29,11 @@ export function JourneyScreen({ id, info }: { id: string; at: string; info: Info
 			if (gathering.current.add(more))
 				setEvents([...gathering.current.events]);
 		};
-		const ask = () => Promise.all([api.message(id), api.text(`messages/${encodeURIComponent(id)}/events`)]).then(([found, lines]) => {
+		const ask = () => aboutMessage(id).then((found) => {
 			if (isGone)
 				return;
-			setDetail(found);
-			take(inOrder(parseTrace(lines).events));
+			setDetail(found.detail);
+			take(found.events);
 		}, setProblem);
 		/* An attempt under way shows when it is reported; what led to it is asked for then. */
 		let timer = 0;
@@ -79,7 +80,7 @@ export function JourneyScreen({ id, info }: { id: string; at: string; info: Info
 						<span>{moment(detail.time)}</span>
 						<span>{octets(detail.octets)}</span>
 						<span>{spanWords(journey.end_us - journey.begin_us)}</span>
-						{info?.bodies !== false && <a href={`api/v1/messages/${encodeURIComponent(id)}/raw`} download={`${id}.eml`}>{t("journey.raw")}</a>}
+						{header !== null && info?.bodies !== false && <a href={`api/v1/messages/${encodeURIComponent(id)}/raw`} download={`${id}.eml`}>{t("journey.raw")}</a>}
 					</p>
 				</div>
 			</div>

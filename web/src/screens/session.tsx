@@ -163,7 +163,8 @@ function Finder({ player, onClose }: { player: Player; onClose: () => void }) {
 	const [words, setWords] = useState("");
 	const [missed, setMissed] = useState(false);
 	const input = useRef<HTMLInputElement>(null);
-	useEffect(() => input.current?.focus(), []);
+	/* Before the next key comes: who types fast would otherwise press shortcuts. */
+	useLayoutEffect(() => input.current?.focus(), []);
 	return (
 		<form class="finder" role="search" onSubmit={(event) => {
 			event.preventDefault();
