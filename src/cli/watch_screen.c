@@ -118,7 +118,7 @@ static void begin_colors(void)
 	if ((no_color && no_color[0]) || !has_colors() || start_color() == ERR)
 		return;
 	use_default_colors();
-	for (short i = 0; i < STYLES; i++)
+	for (int i = 0; i < STYLES; i++)
 		if (colors[i])
 			init_pair((short)(i + 1), colors[i], -1);
 	has_palette = true;
