@@ -9,7 +9,9 @@ import time
 
 import pytest
 
+from bad_peer import USUAL, BadPeer
 from glasspost import Server, insecure_tls, wait_for
+from peers_outside import need_outside, some_address
 
 ALICE, BERT = "alice@example.org", "bert@example.org"
 PASSWORD = "correct horse"
@@ -57,22 +59,70 @@ def test_nothing_is_told_of_success_where_nobody_asked(server):
     assert len(notices(server)) == before
 
 
-def test_what_goes_to_another_server_takes_its_wishes_along(server):
-    submit(server, "x@far.example", ["RET=FULL", "ENVID=abc"], ["NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;y@far.example"])
-    assert any(row["recipient"] == "x@far.example" for row in server.rows("queue", "list"))
+@pytest.fixture
+def far(server):
+    """A server of another's for far.example; it hears what is asked of it, and offers DSN while `offers` says so."""
+    need_outside()
+    heard, offers = [], {"dsn": True}
+
+    def note(line):
+        heard.append(line)
+
+    def hello(_):
+        return USUAL["EHLO"].replace(b"8BITMIME", b"DSN") if offers["dsn"] else None
+
+    with BadPeer(some_address(), {"EHLO": hello, "MAIL": note, "RCPT": note}) as peer:
+        peer.heard, peer.offers = heard, offers
+        server.run("route", "add", "far.example", "--smtp", f"{peer.address}:25")
+        yield peer
+        server.run("route", "delete", "far.example")
 
 
-@pytest.mark.skipif(not shutil.which("swaks"), reason="swaks is not installed: tools/install-packages check")
-def test_swaks_wishes_and_mistakes(server):
-    def swaks(*more):
-        return subprocess.run(["swaks", "--server", "127.0.0.1", "--port", str(server.port("smtp")), "--from", BERT, "--to", ALICE, *more],
-                              capture_output=True, text=True, timeout=60)
+def test_a_server_that_offers_dsn_gets_the_wishes_and_the_sender_hears_nothing_from_here(server, far):
+    before = len(notices(server))
+    submit(server, "x@far.example", ["RET=FULL", "ENVID=abc+3Dd"], ["NOTIFY=SUCCESS,DELAY", "ORCPT=rfc822;y+2Bz@far.example"])
+    wait_for(lambda: far.taken, what="the message")
+    mail, rcpt = far.heard
+    assert mail.startswith(f"MAIL FROM:<{ALICE}>") and {"RET=FULL", "ENVID=abc+3Dd"} <= set(mail.split())
+    assert rcpt.startswith("RCPT TO:<x@far.example>") and "ORCPT=rfc822;y+2Bz@far.example" in rcpt.split()
+    notify, = re.findall(r"NOTIFY=(\S+)", rcpt)
+    assert set(notify.split(",")) == {"SUCCESS", "DELAY"}
+    wait_for(lambda: not [row for row in server.rows("queue", "list") if "x@far.example" in row["recipient"]], what="an empty queue")
+    assert len(notices(server)) == before, "success is now the other server's to tell"
 
-    assert "250-DSN" in swaks("--quit-after", "EHLO").stdout
-    before = len([text for text in server.messages(BERT) if b"delivery-status" in text])
-    done = swaks("--to", f"{ALICE}")
-    assert done.returncode == 0, done.stdout
-    assert len([text for text in server.messages(BERT) if b"delivery-status" in text]) == before
+
+def test_a_server_without_dsn_gets_none_and_the_sender_hears_that_it_was_relayed(server, far):
+    far.offers["dsn"] = False
+    before = len(notices(server))
+    submit(server, "x@far.example", ["RET=HDRS", "ENVID=abc"], ["NOTIFY=SUCCESS"])
+    wait_for(lambda: far.taken, what="the message")
+    assert not [line for line in far.heard if "NOTIFY" in line or "RET=" in line or "ENVID" in line]
+    wait_for(lambda: len(notices(server)) == before + 1, what="a notification")
+    text = notices(server)[-1]
+    assert b"Action: relayed" in text and b"x@far.example" in text and b"Original-Envelope-Id: abc" in text
+
+
+def test_never_is_never_also_when_it_fails(server, far):
+    far.ways["RCPT"] = b"550 5.1.1 nobody\r\n"
+    before = len(notices(server))
+    submit(server, "never@far.example", (), ["NOTIFY=NEVER"])
+    submit(server, "told@far.example", (), ["NOTIFY=FAILURE"])
+    wait_for(lambda: len(notices(server)) == before + 1, what="a notification")
+    assert b"told@far.example" in notices(server)[-1]
+    wait_for(lambda: not [row for row in server.rows("queue", "list") if "never@far.example" in row["recipient"]], what="an empty queue")
+    assert len(notices(server)) == before + 1
+
+
+@pytest.mark.skipif(not shutil.which("msmtp"), reason="msmtp is not installed: tools/install-packages check")
+def test_msmtp_wishes(server):
+    before = len(notices(server))
+    done = subprocess.run(["msmtp", "--file=/dev/null", "--host=127.0.0.1", f"--port={server.port('submission')}", "--tls=on", "--tls-certcheck=off",
+                           "--auth=plain", f"--user={ALICE}", f"--passwordeval=echo {PASSWORD}", f"--from={ALICE}",
+                           "--dsn-notify=success,delay", "--dsn-return=headers", BERT],
+                          input=TEXT, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    wait_for(lambda: len(notices(server)) == before + 1, what="a notification")
+    assert b"Action: delivered" in notices(server)[-1] and b"Secret words" not in notices(server)[-1]
 
 
 def etrn(server, argument, sign_in=True):
