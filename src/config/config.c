@@ -128,6 +128,24 @@ static bool is_user_name(struct str name)
 	return name.len <= 32 && !str_starts(name, S("-"));
 }
 
+/* Whether there is such an account is for the store to know. */
+static void check_admins(const struct parsing *parsing)
+{
+	const struct config_list *list = &parsing->config->web_admins;
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct str word = list->at[i];
+		size_t at = str_find(word, '@');
+
+		if (at == STR_NONE || at == 0 || at + 1 == word.len ||
+		    str_find(word, ' ') != STR_NONE)
+			complain(parsing->complaints, *line_of(parsing, "web_admins"),
+				 "web_admins: '%.*s' is no address of an account; write "
+				 "anna@example.org",
+				 STR_ARGS(str_first(word, 100)));
+	}
+}
+
 static void check_texts(const struct parsing *parsing)
 {
 	const struct config *c = parsing->config;
@@ -140,6 +158,10 @@ static void check_texts(const struct parsing *parsing)
 			 "dots: "
 			 "mail.example.org",
 			 STR_ARGS(str_first(c->hostname, 100)));
+	if (c->srs_domain.len && !is_hostname(c->srs_domain))
+		complain(complaints, *line_of(parsing, "srs_domain"),
+			 "srs_domain: '%.*s' is no domain; write one of yours: example.org",
+			 STR_ARGS(str_first(c->srs_domain, 100)));
 	if (!is_user_name(c->user))
 		complain(complaints, *line_of(parsing, "user"),
 			 "user: '%.*s' is no user name; write one that `getent passwd` lists",
@@ -174,6 +196,15 @@ static void take_exempt(const struct parsing *parsing)
 		if (!networks.at[i].allow)
 			c->exempt[c->exempt_count++] = networks.at[i].network;
 	}
+}
+
+static void take_monitors(const struct parsing *parsing)
+{
+	struct config *c = parsing->config;
+	const struct network_source source = { &c->web_metrics, "web_metrics",
+					       *line_of(parsing, "web_metrics"), S("") };
+
+	c->monitors = networks_take(parsing->complaints, &source, 1);
 }
 
 enum { DNS_PORT = 53 };
@@ -224,7 +255,9 @@ static void fill(struct parsing *parsing, const struct str *overrides, size_t ov
 	for (size_t i = 0; i < override_count; i++)
 		take_override(parsing, overrides[i]);
 	check_texts(parsing);
+	check_admins(parsing);
 	take_exempt(parsing);
+	take_monitors(parsing);
 	take_resolvers(parsing);
 	deny.line = *line_of(parsing, "networks_deny");
 	listeners_take(

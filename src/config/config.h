@@ -63,6 +63,7 @@ struct config {
 	size_t listener_count;
 	struct network *exempt;
 	size_t exempt_count;
+	struct config_networks monitors; /* `web_metrics`, understood */
 	struct addr
 		*resolvers; /* of `resolver`; where that is empty, those given by "resolv_conf" */
 	size_t resolver_count;

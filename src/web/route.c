@@ -30,15 +30,11 @@ static bool is_method(const struct exchange *exchange, const char *method)
 static bool may_monitor(const struct exchange *exchange)
 {
 	const struct config *config = exchange->door->web->role->config;
-	const struct config_list *networks = &config->web_metrics;
+	const struct config_network *found =
+		config_network_match(&config->monitors, &exchange->peer);
 
-	for (size_t i = 0; i < networks->count; i++) {
-		struct network network;
-
-		if (network_parse(networks->at[i], &network) &&
-		    network_contains(&network, &exchange->peer))
-			return true;
-	}
+	if (found && !found->allow)
+		return true;
 	return exchange->account && config_lists(&config->web_admins, exchange->account_address);
 }
 

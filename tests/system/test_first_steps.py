@@ -40,7 +40,7 @@ def dev():
 def test_smtp_by_hand_needs_no_network_with_dev_too(dev):
     done = run("--dir", dev, "smtp", input="HELP RCPT\nQUIT\n")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("220 localhost ESMTP Glasspost\n214-2.0.0 RCPT TO:<address>\n")
+    assert done.stdout.startswith("220 localhost ESMTP Glasspost\n214-2.0.0 RCPT TO:<address> [parameters]\n")
     assert "\n221 " in done.stdout
 
 
