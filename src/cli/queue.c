@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue and message: the store has it, we only ask. */
+/* queue and message show: the store has it, we only ask. */
 #include "cli/command.h"
 
 #include <stdio.h>
@@ -49,23 +49,28 @@ static bool print_row(void *context, const json_t *row)
 }
 
 /* Rows of two kinds make no table: each is told by itself. */
-int run_queue_show(const struct invocation *invocation)
+static int show(const struct invocation *invocation, const char *command)
 {
 	json_t *arguments =
 		json_pack("{s:o}", "message", control_string(str_of(invocation->words[0])));
 
 	return ask_server(invocation,
 			  &(struct asking){ .role = "store",
-					    .command = "queue show",
+					    .command = command,
 					    .arguments = arguments,
 					    .output = listing(invocation),
 					    .row = invocation->options[CLI_json] ? NULL : print_row,
 					    .timeout_ms = 120000 });
 }
 
+int run_queue_show(const struct invocation *invocation)
+{
+	return show(invocation, "queue show");
+}
+
 int run_message_show(const struct invocation *invocation)
 {
-	return run_queue_show(invocation);
+	return show(invocation, "message show");
 }
 
 static int change(const struct invocation *invocation, const char *command, json_t *arguments,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* session: what was recorded, and what happens now. */
+/* session, message list and events: what was recorded, and what happens now. */
 #include "cli/command.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-int run_session_list(const struct invocation *invocation)
+static int list(const struct invocation *invocation, const char *command, const char *empty)
 {
 	uint64_t limit = 0;
 	const char *text = invocation->options[CLI_limit];
@@ -18,11 +18,23 @@ int run_session_list(const struct invocation *invocation)
 		invocation,
 		&(struct asking){
 			.role = "store",
-			.command = "session list",
+			.command = command,
 			.arguments = limit ? json_pack("{s:I}", "limit", (json_int_t)limit) : NULL,
 			.output = invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE,
-			.empty = "no sessions yet: glasspost listeners says where to connect",
+			.empty = empty,
 			.timeout_ms = 60000 });
+}
+
+int run_session_list(const struct invocation *invocation)
+{
+	return list(invocation, "session list",
+		    "no sessions yet: glasspost listeners says where to connect");
+}
+
+int run_message_list(const struct invocation *invocation)
+{
+	return list(invocation, "message list",
+		    "no messages yet: glasspost listeners says where to send one");
 }
 
 /* A row is an event as JSON, or lines of the ladder in "text". */
@@ -67,4 +79,10 @@ int run_session_show(const struct invocation *invocation)
 int run_session_follow(const struct invocation *invocation)
 {
 	return show(invocation, "session follow", json_object());
+}
+
+int run_message_events(const struct invocation *invocation)
+{
+	return show(invocation, "message events",
+		    json_pack("{s:o}", "message", control_string(str_of(invocation->words[0]))));
 }

@@ -2,17 +2,16 @@
 /* session list, show, follow and metrics. */
 #include "record/recorder.h"
 #include "record/replay.h"
+#include "record/show.h"
 
 #include <stdlib.h>
 
 enum {
 	LIST_DEFAULT = 100,
 	LIST_MAX = 1000,
-	WIDTH_DEFAULT = 100,
 	SHOW_OCTETS = 4 << 20, /* searched in one go, under the lock */
 	SHOW_FOUND = 1 << 18,
 	FOLLOW_MS = 500,
-	YIELD_EVERY = 64,
 	METRICS_MAX = 1 << 20
 };
 /* Events of other roles may carry a stamp a little before or after the session's own. */
@@ -134,106 +133,6 @@ enum err record_session_list(struct recorder *recorder, struct control_call *cal
 	return err;
 }
 
-/* ---- how events are shown ---- */
-
-struct view {
-	bool text;
-	bool cursors; /* each event with the place where `after` would go on */
-	bool ascii;
-	unsigned width;
-	int64_t start_at_us;
-	uint64_t start_of; /* the session that start_at_us belongs to */
-	unsigned shown;
-	struct buf out;
-};
-
-static enum err view_init(struct view *view, struct control_call *call)
-{
-	struct str as = control_text(call, "as");
-
-	*view = (struct view){ .ascii = control_flag(call, "ascii"),
-			       .width = (unsigned)control_number(call, "width", WIDTH_DEFAULT),
-			       .cursors = control_flag(call, "cursors"),
-			       .text = str_is(as, S("text")),
-			       .out = BUF(1 << 20) };
-	if (as.len && !view->text && !str_is(as, S("json")))
-		return control_fail(call, "it is json or text",
-				    "sessions are not shown as \"%.*s\"",
-				    STR_ARGS(str_first(as, 40)));
-	return OK;
-}
-
-static enum err text_rows(struct control_call *call, struct str lines) WAITS
-{
-	enum err err = OK;
-	unsigned shown = 0;
-
-	while (!err && lines.len) {
-		size_t end = str_find(lines, '\n');
-		struct str line = str_first(lines, end);
-		OWNED(buf) struct buf row = BUF(LIMIT_control_line);
-
-		lines = str_from(lines, end == STR_NONE ? lines.len : end + 1);
-		buf_add(&row, S("{\"text\":"));
-		json_add_string(&row, line);
-		buf_add(&row, S("}"));
-		err = row.failed ? ERR_LIMIT : control_row_text(call, buf_str(&row));
-		if (!err && ++shown % YIELD_EVERY == 0)
-			err = fiber_yield();
-	}
-	return err;
-}
-
-static enum err show_with_cursor(struct view *view, struct control_call *call,
-				 const struct trace_event *event) WAITS
-{
-	char cursor[CURSOR_TEXT];
-
-	cursor_print(&event->head, cursor);
-	buf_print(&view->out, "{\"cursor\":\"%s\",\"event\":", cursor);
-	if (trace_event_json(event, &view->out) || buf_add_char(&view->out, '}'))
-		return OK;
-	return control_row_text(call, buf_str(&view->out));
-}
-
-static enum err show_event(struct view *view, struct control_call *call,
-			   const struct trace_event *event) WAITS
-{
-	if (view->start_of != event->head.session) {
-		view->start_of = event->head.session;
-		view->start_at_us = event->head.at_us;
-	}
-	/* A client that reads fast never makes us wait: the others get their turn all the same. */
-	if (++view->shown % YIELD_EVERY == 0 && fiber_yield())
-		return ERR_STOPPED;
-	buf_reset(&view->out);
-	if (view->cursors)
-		return show_with_cursor(view, call, event);
-	if (!view->text)
-		return trace_event_json(event, &view->out)
-			       ? OK
-			       : control_row_text(call, buf_str(&view->out));
-	if (trace_event_ladder(event, view->start_at_us, view->width, view->ascii, &view->out))
-		return OK;
-	return text_rows(call, buf_str(&view->out));
-}
-
-static enum err show_records(struct view *view, struct control_call *call, struct str records) WAITS
-{
-	enum err err = OK;
-
-	while (!err && records.len) {
-		struct trace_event event;
-		struct str record;
-
-		if (trace_record_take(&records, &record))
-			break;
-		if (!trace_event_decode(record, &event))
-			err = show_event(view, call, &event);
-	}
-	return err;
-}
-
 /* ---- show ---- */
 
 struct search {
@@ -322,7 +221,7 @@ static enum err check_viewer(struct search *search, struct control_call *call) W
 	return err;
 }
 
-static enum err search_and_show(struct search *search, struct view *view, struct control_call *call,
+static enum err search_and_show(struct search *search, struct show *show, struct control_call *call,
 				bool *any) WAITS
 {
 	enum err err = OK;
@@ -334,7 +233,7 @@ static enum err search_and_show(struct search *search, struct view *view, struct
 		offload(OFFLOAD_WORK, search_offloaded, search);
 		semaphore_give(&search->recorder->lock);
 		*any = *any || search->found.len;
-		err = show_records(view, call, buf_str(&search->found));
+		err = show_records(show, call, buf_str(&search->found));
 		buf_reset(&search->found);
 	}
 	return err;
@@ -346,9 +245,9 @@ enum err record_session_show(struct recorder *recorder, struct control_call *cal
 	struct search search = { .recorder = recorder,
 				 .reader = { .fd = -1 },
 				 .found = BUF(SHOW_FOUND + TRACE_RECORD_MAX) };
-	struct view view;
+	struct show show;
 	bool any = false;
-	enum err err = view_init(&view, call);
+	enum err err = show_init(&show, call);
 
 	if (!err && !id_parse(id, &search.session))
 		err = control_fail(call, "glasspost session list", "not a session id: %.*s",
@@ -361,10 +260,10 @@ enum err record_session_show(struct recorder *recorder, struct control_call *cal
 	search.since_us = (int64_t)(search.session >> 22) * 1000 - SLACK_US;
 	err = check_viewer(&search, call);
 	if (!err)
-		err = search_and_show(&search, &view, call, &any);
+		err = search_and_show(&search, &show, call, &any);
 	segment_reader_close(&search.reader);
 	buf_drop(&search.found);
-	buf_drop(&view.out);
+	buf_drop(&show.out);
 	if (!err && !any)
 		err = control_fail(call,
 				   "glasspost session list; events are kept for sessions_keep, "
@@ -394,7 +293,7 @@ static enum err tap_take(struct recorder *recorder, struct tap *tap, struct buf 
 }
 
 /* What was missed since `after`, as far as it is kept. */
-static enum err catch_up_with(struct replay *replay, struct control_call *call, struct view *view)
+static enum err catch_up_with(struct replay *replay, struct control_call *call, struct show *show)
 	WAITS
 {
 	OWNED(buf) struct buf records = BUF(REPLAY_FOUND + TRACE_RECORD_MAX);
@@ -404,7 +303,7 @@ static enum err catch_up_with(struct replay *replay, struct control_call *call, 
 		return OK;
 	while (!err && replay_step(replay, &records, &err)) {
 		if (!err)
-			err = show_records(view, call, buf_str(&records));
+			err = show_records(show, call, buf_str(&records));
 		buf_reset(&records);
 	}
 	if (!err && !replay->has_found)
@@ -412,19 +311,19 @@ static enum err catch_up_with(struct replay *replay, struct control_call *call, 
 	return err;
 }
 
-static enum err follow(struct control_call *call, struct tap *tap, struct view *view,
+static enum err follow(struct control_call *call, struct tap *tap, struct show *show,
 		       struct replay *replay) WAITS
 {
 	OWNED(buf) struct buf records = BUF(LIMIT_record_follow);
 	struct recorder *recorder = replay->recorder;
 	uint64_t lost = 0;
-	enum err err = catch_up_with(replay, call, view);
+	enum err err = catch_up_with(replay, call, show);
 
 	while (!err && !control_is_gone(call)) {
 		buf_reset(&records);
 		err = tap_take(recorder, tap, &records, &lost);
 		if (!err)
-			err = show_records(view, call, replay_rest(replay, buf_str(&records)));
+			err = show_records(show, call, replay_rest(replay, buf_str(&records)));
 		if (!err && lost)
 			err = control_row(call, json_pack("{s:I}", "lost", (json_int_t)lost));
 		if (!err && !records.len) {
@@ -439,10 +338,10 @@ enum err record_session_follow(struct recorder *recorder, struct control_call *c
 {
 	struct str id = control_text(call, "session");
 	struct replay replay = { .recorder = recorder, .reader = { .fd = -1 } };
-	struct view view;
+	struct show show;
 	struct tap *tap;
 	uint64_t session = 0;
-	enum err err = view_init(&view, call);
+	enum err err = show_init(&show, call);
 
 	if (!err && id.len && !id_parse(id, &session))
 		err = control_fail(call, "glasspost session list", "not a session id: %.*s",
@@ -460,9 +359,9 @@ enum err record_session_follow(struct recorder *recorder, struct control_call *c
 	tap->records = BUF(LIMIT_record_follow);
 	list_add_last(&recorder->taps, &tap->link);
 	semaphore_give(&recorder->lock);
-	err = follow(call, tap, &view, &replay);
+	err = follow(call, tap, &show, &replay);
 	segment_reader_close(&replay.reader);
-	buf_drop(&view.out);
+	buf_drop(&show.out);
 	/* A fiber that is being stopped gets no lock any more: the recorder buries its tap. */
 	__atomic_store_n(&tap->dead, true, __ATOMIC_RELEASE);
 	return err;
@@ -481,7 +380,7 @@ enum err record_metrics(struct recorder *recorder, struct control_call *call) WA
 		return err;
 	err = metrics_print(&recorder->metrics, recorder->sessions.open_count, &text);
 	semaphore_give(&recorder->lock);
-	return err ? err : text_rows(call, buf_str(&text));
+	return err ? err : show_lines(call, buf_str(&text));
 }
 
 /* ---- the same as a table ---- */
@@ -501,6 +400,16 @@ static enum err run_follow(struct control_call *call) WAITS
 	return record_session_follow(call->context, call);
 }
 
+static enum err run_message_list(struct control_call *call) WAITS
+{
+	return record_message_list(call->context, call);
+}
+
+static enum err run_message_events(struct control_call *call) WAITS
+{
+	return record_message_events(call->context, call);
+}
+
 static enum err run_metrics(struct control_call *call) WAITS
 {
 	return record_metrics(call->context, call);
@@ -510,6 +419,8 @@ const struct control_command record_commands[] = {
 	{ "session list", run_list },
 	{ "session show", run_show },
 	{ "session follow", run_follow },
+	{ "message list", run_message_list },
+	{ "message events", run_message_events },
 	{ "metrics", run_metrics },
 	{ NULL, NULL },
 };

@@ -73,7 +73,7 @@ void recorder_run(void *recorder) WAITS;
 enum err recorder_catch_up(struct recorder *recorder) WAITS;
 
 /*
- * Control commands. A role's own table calls the four functions; record_commands is the same as a
+ * Control commands. A role's own table calls the functions; record_commands is the same as a
  * table whose context is the recorder.
  *
  *   (All of these: with `viewer`, an account, only what is its own.)
@@ -86,10 +86,25 @@ enum err recorder_catch_up(struct recorder *recorder) WAITS;
  *   session follow  session (absent: all); as, width, ascii: never ends by itself; rows
  *                   {"lost": COUNT} where the client was too slow. With `cursors` rows are {"cursor", "event"};
  *                   with `after`, a cursor, it begins with what came since, or {"lost": null}
+ *   message list    limit, sender, recipient, state: rows, newest first
+ *                   {message, time, sender, recipients, more, subject, octets, state, peer, session, sessions}
+ *   message events  message; as, width, ascii: rows as of session show: every event that names it, fetches of it,
+ *                   where its sessions began, the octets of its body
  *   metrics         rows {"text": LINE}: Prometheus text exposition 0.0.4
  */
 enum err record_session_list(struct recorder *recorder, struct control_call *call) WAITS;
 enum err record_session_show(struct recorder *recorder, struct control_call *call) WAITS;
 enum err record_session_follow(struct recorder *recorder, struct control_call *call) WAITS;
+enum err record_message_list(struct recorder *recorder, struct control_call *call) WAITS;
+enum err record_message_events(struct recorder *recorder, struct control_call *call) WAITS;
 enum err record_metrics(struct recorder *recorder, struct control_call *call) WAITS;
 extern const struct control_command record_commands[];
+
+/* What is remembered of one message and `viewer` (empty: everybody) may know; the caller's to json_decref. */
+struct record_message {
+	bool is_known;
+	json_t *row;        /* as of message list */
+	json_t *recipients; /* an array of objects */
+};
+[[nodiscard]] enum err record_message_look(struct recorder *recorder, uint64_t id,
+					   struct str viewer, struct record_message *out) WAITS;

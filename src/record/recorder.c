@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { COMPLAIN_MS = 60000, LEARN_FILES = 4, KNOWN_SLACK_US = 10000000 };
+enum { COMPLAIN_MS = 60000, LEARN_OCTETS = 64 << 20, KNOWN_SLACK_US = 10000000 };
 
 /* ---- being made and ended ---- */
 
@@ -66,6 +66,7 @@ enum err recorder_new(const char *folder, const struct record_config *config, st
 	waitq_init(&recorder->told);
 	list_init(&recorder->taps);
 	sessions_init(&recorder->sessions);
+	messages_init(&recorder->messages);
 	recorder->file = BUF(BATCH_MAX + TRACE_RECORD_MAX);
 	recorder->log = BUF(LOG_MAX);
 	recorder->complained = INT64_MIN;
@@ -102,6 +103,7 @@ void recorder_drop(struct recorder **at)
 	free(recorder->own_ring);
 	segments_close(&recorder->segments);
 	sessions_done(&recorder->sessions);
+	messages_done(&recorder->messages);
 	buf_drop(&recorder->file);
 	buf_drop(&recorder->log);
 	free(recorder);
@@ -209,26 +211,35 @@ bool known_has(const struct recorder *recorder, const struct trace_head *head)
 	       head->wall_us < recorder->known_wall_us - KNOWN_SLACK_US;
 }
 
-/* After a restart `session list` should not begin at nothing: the newest files fill the index. */
+static void learn_from(struct recorder *recorder, const struct segment *segment)
+{
+	struct segment_reader reader;
+	struct trace_event event;
+	struct str record;
+
+	if (!segment_reader_open(&recorder->segments, segment->start_us, &reader))
+		while (segment_reader_next(&reader, &record)) {
+			if (trace_event_decode(record, &event))
+				continue;
+			known_note(recorder, &event.head);
+			sessions_note(&recorder->sessions, &event);
+			messages_note(&recorder->messages, &recorder->sessions, &event);
+		}
+	segment_reader_close(&reader);
+}
+
+/* After a restart the lists should not begin at nothing: the newest files fill the indexes. */
 static void learn_offloaded(void *arg)
 {
 	struct recorder *recorder = arg;
 	const struct segments *segments = &recorder->segments;
-	size_t first = segments->count > LEARN_FILES ? segments->count - LEARN_FILES : 0;
+	size_t first = segments->count;
+	uint64_t octets = 0;
 
-	for (size_t i = first; i < segments->count; i++) {
-		struct segment_reader reader;
-		struct trace_event event;
-		struct str record;
-
-		if (!segment_reader_open(segments, segments->list[i].start_us, &reader))
-			while (segment_reader_next(&reader, &record))
-				if (!trace_event_decode(record, &event)) {
-					known_note(recorder, &event.head);
-					sessions_note(&recorder->sessions, &event);
-				}
-		segment_reader_close(&reader);
-	}
+	while (first > 0 && octets + segments->list[first - 1].octets <= LEARN_OCTETS)
+		octets += segments->list[--first].octets;
+	for (size_t i = first; i < segments->count; i++)
+		learn_from(recorder, &segments->list[i]);
 }
 
 void recorder_run(void *arg) WAITS

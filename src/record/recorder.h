@@ -6,6 +6,7 @@
  * `lock` is a semaphore of one: who holds it may touch everything below it, be it a fiber or the
  * piece of work that a fiber that holds it has offloaded.
  */
+#include "record/messages.h"
 #include "record/metrics.h"
 #include "record/record.h"
 #include "record/segments.h"
@@ -58,6 +59,7 @@ struct recorder {
 	int64_t known_wall_us; /* the newest of all; INT64_MIN: nothing is known */
 	struct segments segments;
 	struct sessions sessions;
+	struct messages messages;
 	struct metrics metrics;
 	struct buf file; /* records on their way to the disk */
 	struct buf log;

@@ -129,6 +129,7 @@ static void note(struct recorder *recorder, struct str record, int64_t wall_us)
 		return;
 	metrics_note(&recorder->metrics, &event);
 	session = sessions_note(&recorder->sessions, &event);
+	messages_note(&recorder->messages, &recorder->sessions, &event);
 	if (log_event(&recorder->log, config->log, config->hostname, &event, session))
 		recorder->metrics.log_dropped++;
 	if (recorder->log.len > BATCH_MAX)

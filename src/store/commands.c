@@ -184,6 +184,8 @@ const struct control_command store_commands[] = {
 	{ "queue redirect", command_queue_redirect },
 	{ "queue delete", command_queue_delete },
 	{ "queue flush", command_queue_flush },
+	{ "message show", command_message_show },
+	{ "message raw", command_message_raw },
 	{ "route add", command_route_add },
 	{ "route list", command_route_list },
 	{ "route delete", command_route_delete },

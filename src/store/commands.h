@@ -10,6 +10,9 @@
 
 extern const struct control_command store_commands[];
 
+struct queue_message;
+struct queue_recipient;
+
 struct change {
 	struct job job;
 	struct arena arena;
@@ -31,6 +34,9 @@ struct store *command_store(const struct control_call *call);
 [[nodiscard]] enum err command_domain(struct control_call *call, struct arena *arena,
 				      struct str *out);
 [[nodiscard]] enum err command_commit(struct control_call *call, struct change *change) WAITS;
+/* Rows of the queue: of a message, and of a recipient. */
+json_t *command_queue_message(const struct queue_message *message);
+json_t *command_queue_recipient(const struct queue_recipient *recipient);
 /* ERR_NOT_FOUND, in words. */
 enum err command_no_such(const char *what, struct str name);
 
@@ -61,6 +67,8 @@ enum err command_queue_release(struct control_call *call) WAITS;
 enum err command_queue_redirect(struct control_call *call) WAITS;
 enum err command_queue_delete(struct control_call *call) WAITS;
 enum err command_queue_flush(struct control_call *call) WAITS;
+enum err command_message_show(struct control_call *call) WAITS;
+enum err command_message_raw(struct control_call *call) WAITS;
 enum err command_route_add(struct control_call *call) WAITS;
 enum err command_route_list(struct control_call *call) WAITS;
 enum err command_route_delete(struct control_call *call) WAITS;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue list, show, stats; message show */
+/* queue list, show, stats */
 #include "store/commands.h"
 #include "store/queue.h"
 
@@ -7,7 +7,7 @@ enum { ROWS_ONCE = 1000, SITES_SHOWN = 1000 };
 
 struct paging {
 	int64_t message, number; /* after this one */
-	uint64_t wanted;         /* message show: this one */
+	uint64_t wanted;         /* queue show: this one */
 	size_t seen;
 	struct arena arena;
 	json_t *rows;
@@ -103,7 +103,7 @@ enum err command_queue_list(struct control_call *call) WAITS
 
 /* ---- one message ---- */
 
-static json_t *recipient_row(const struct queue_recipient *r)
+json_t *command_queue_recipient(const struct queue_recipient *r)
 {
 	bool is_done = r->state > QUEUE_HELD;
 
@@ -118,7 +118,7 @@ static json_t *recipient_row(const struct queue_recipient *r)
 			 r->session ? id_text(r->session) : json_null());
 }
 
-static json_t *message_row(const struct queue_message *m)
+json_t *command_queue_message(const struct queue_message *m)
 {
 	return json_pack("{s:o, s:o, s:o, s:I, s:o, s:o, s:b, s:I, s:o, s:o}", "message",
 			 id_text(m->id), "sender", control_string(m->sender), "sent_as",
@@ -142,11 +142,11 @@ static enum err show_page(struct db *db, void *arg)
 		return fault(ERR_NOT_FOUND,
 			     "no message of that id was queued, or it is too long ago");
 	if (!err && p->number == 0)
-		json_array_append_new(p->rows, message_row(&message));
+		json_array_append_new(p->rows, command_queue_message(&message));
 	if (!err)
 		err = queue_find_recipients(&rows, (uint64_t)p->number, found, ROWS_ONCE, &p->seen);
 	for (size_t i = 0; !err && i < p->seen; i++) {
-		json_array_append_new(p->rows, recipient_row(&found[i]));
+		json_array_append_new(p->rows, command_queue_recipient(&found[i]));
 		p->number = (int64_t)found[i].number + 1;
 	}
 	return err;

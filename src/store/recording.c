@@ -100,6 +100,16 @@ static enum err session_follow(struct control_call *call) WAITS
 	return record_session_follow(recorder_of(call), call);
 }
 
+static enum err message_list(struct control_call *call) WAITS
+{
+	return record_message_list(recorder_of(call), call);
+}
+
+static enum err message_events(struct control_call *call) WAITS
+{
+	return record_message_events(recorder_of(call), call);
+}
+
 static enum err metrics(struct control_call *call) WAITS
 {
 	return record_metrics(recorder_of(call), call);
@@ -109,6 +119,8 @@ const struct control_command recording_commands[] = {
 	{ "session list", session_list },
 	{ "session show", session_show },
 	{ "session follow", session_follow },
+	{ "message list", message_list },
+	{ "message events", message_events },
 	{ "metrics", metrics },
 	{ NULL, NULL },
 };

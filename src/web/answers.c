@@ -1,116 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The answers of api.def but for signing in and the stream of events. */
 #include "web/guard.h"
-#include "web/look.h"
+#include "web/rows.h"
 #include "web/route.h"
 
-enum { LOOK_MS = 10000, INFO_MAX = 65536, OPENAPI_MAX = 1 << 18, ROWS_MAX = 1000 };
-
-/* ---- rows of the store as an answer ---- */
-
-struct listing {
-	const char *command;
-	json_t *arguments;  /* taken over */
-	const char *before; /* the rows, and between them, and after */
-	const char *between;
-	const char *after;
-};
-
-static enum err write_rows(struct exchange *exchange, const struct listing *listing,
-			   struct str rows, bool *first) WAITS
-{
-	struct str row;
-	enum err err = OK;
-
-	while (!err && look_row(&rows, &row)) {
-		err = *first ? OK : exchange_write(exchange, str_of(listing->between));
-		*first = false;
-		if (!err)
-			err = exchange_write(exchange, row);
-	}
-	return err;
-}
-
-/* Nothing is begun before the store has said yes: else a refusal could not be told. */
-static void answer_rows(struct exchange *exchange, const struct listing *listing) WAITS
-{
-	struct look look;
-	struct str rows = { 0 };
-	bool first = true;
-	enum err err = look_open(&look, exchange, listing->command, listing->arguments);
-
-	if (err)
-		return;
-	while (!err && !rows.len && !look.has_ended)
-		err = look_next(&look, LOOK_MS, &rows);
-	if (!err && !look.has_failed) {
-		exchange_begin(exchange, exchange->endpoint->type);
-		err = exchange_write(exchange, str_of(listing->before));
-	}
-	while (!err && !look.has_failed && (rows.len || !look.has_ended)) {
-		err = write_rows(exchange, listing, rows, &first);
-		rows = (struct str){ 0 };
-		if (!err)
-			err = look_next(&look, LOOK_MS, &rows);
-	}
-	if (!err && !look.has_failed)
-		err = exchange_write(exchange, str_of(listing->after));
-	if (err || look.has_failed)
-		exchange_break(exchange);
-	look_close(&look);
-}
-
-static void set_text(json_t *arguments, const char *name, struct str text)
-{
-	if (text.len)
-		json_object_set_new(arguments, name, control_string(text));
-}
-
-/* A number of the query; false when it is none, and that is said. */
-static bool set_limit(struct exchange *exchange, json_t *arguments)
-{
-	struct str text = exchange_parameter(exchange, "limit");
-	uint64_t limit = 0;
-
-	if (!text.len)
-		return true;
-	if (!str_to_u64(text, ROWS_MAX, &limit)) {
-		exchange_refuse(exchange, MHD_HTTP_BAD_REQUEST, "a number up to 1000",
-				"limit is no number that can be given");
-		return false;
-	}
-	json_object_set_new(arguments, "limit", json_integer((json_int_t)limit));
-	return true;
-}
-
-static json_t *about_session(const struct exchange *exchange)
-{
-	char text[ID_TEXT + 1];
-
-	id_print(exchange->id, text);
-	return json_pack("{s:s}", "session", text);
-}
+enum { INFO_MAX = 65536, OPENAPI_MAX = 1 << 18 };
 
 void answer_sessions(struct exchange *exchange) WAITS
 {
 	json_t *arguments = json_pack("{s:b}", "newest", 1);
 
-	set_text(arguments, "protocol", exchange_parameter(exchange, "protocol"));
-	set_text(arguments, "peer", exchange_parameter(exchange, "peer"));
-	set_text(arguments, "account", exchange_parameter(exchange, "account"));
+	rows_set_text(arguments, "protocol", exchange_parameter(exchange, "protocol"));
+	rows_set_text(arguments, "peer", exchange_parameter(exchange, "peer"));
+	rows_set_text(arguments, "account", exchange_parameter(exchange, "account"));
 	json_object_set_new(arguments, "open",
 			    json_boolean(str_is(exchange_parameter(exchange, "open"), S("1"))));
-	if (!set_limit(exchange, arguments)) {
+	if (!rows_set_limit(exchange, arguments)) {
 		json_decref(arguments);
 		return;
 	}
-	answer_rows(exchange,
+	rows_answer(exchange,
 		    &(struct listing){ "session list", arguments, "{\"sessions\":[", ",", "]}\n" });
 }
 
 void answer_session(struct exchange *exchange) WAITS
 {
-	json_t *arguments = about_session(exchange);
+	json_t *arguments = rows_about(exchange, "session");
 	struct look look;
 	struct str rows = { 0 };
 	struct str row;
@@ -119,7 +34,7 @@ void answer_session(struct exchange *exchange) WAITS
 	if (err)
 		return;
 	while (!err && !rows.len && !look.has_ended)
-		err = look_next(&look, LOOK_MS, &rows);
+		err = look_next(&look, LOOK_WAIT_MS, &rows);
 	if (!err && look_row(&rows, &row))
 		exchange_say(exchange, MHD_HTTP_OK, exchange->endpoint->type,
 			     str_print(&exchange->arena, "%.*s\n", STR_ARGS(row)));
@@ -131,13 +46,13 @@ void answer_session(struct exchange *exchange) WAITS
 
 void answer_session_events(struct exchange *exchange) WAITS
 {
-	answer_rows(exchange,
-		    &(struct listing){ "session show", about_session(exchange), "", "\n", "\n" });
+	rows_answer(exchange, &(struct listing){ "session show", rows_about(exchange, "session"),
+						 "", "\n", "\n" });
 }
 
 void answer_queue(struct exchange *exchange) WAITS
 {
-	answer_rows(exchange, &(struct listing){ "queue list", json_object(), "{\"recipients\":[",
+	rows_answer(exchange, &(struct listing){ "queue list", json_object(), "{\"recipients\":[",
 						 ",", "]}\n" });
 }
 
@@ -171,7 +86,7 @@ void answer_metrics(struct exchange *exchange) WAITS
 	if (err)
 		return;
 	while (!err && !look.has_ended) {
-		err = look_next(&look, LOOK_MS, &rows);
+		err = look_next(&look, LOOK_WAIT_MS, &rows);
 		if (!err && !look.has_failed && !exchange->status)
 			exchange_begin(exchange, exchange->endpoint->type);
 		if (!err && !look.has_failed)

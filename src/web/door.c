@@ -67,7 +67,7 @@ static void hand_over(struct visit *visit, int fd)
 	if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&name, len) != MHD_YES &&
 	    door->arriving) {
 		visit->fd = -1;
-		visit_let_go(visit);
+		visit->users--; /* the caller is one still */
 	}
 	door->arriving = NULL;
 }
@@ -254,7 +254,8 @@ static void completed(void *cls, struct MHD_Connection *connection, void **conte
 }
 
 /* Of libmicrohttpd's own complaints the newest counts where it does not start; those about clients would fill the log. */
-static void note_complaint(void *cls, const char *format, va_list arguments)
+static void __attribute__((format(printf, 2, 0)))
+note_complaint(void *cls, const char *format, va_list arguments)
 {
 	struct door *door = cls;
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A mail server on port 25 of an address that misbehaves as it is told, and takes mail where it is told nothing.
+"""A mail server on port 25 of an address, unless another is said, that misbehaves as it is told, and takes mail where it is told nothing.
 
 `ways` maps a stage ("greeting", "EHLO", "STARTTLS", "handshake", "MAIL", "RCPT", "DATA", "dot") to a way, or to a function of the
 command line that gives one. A way is octets to say in place of the usual reply, CLOSE, or (octets, CLOSE). It may be
@@ -20,13 +20,14 @@ class Gone(Exception):
 
 
 class BadPeer:
-    def __init__(self, address, ways=None, certificate=None):
-        self.address, self.ways, self.certificate = address, ways or {}, certificate
+    def __init__(self, address, ways=None, certificate=None, port=25):
+        self.address, self.port, self.ways, self.certificate = address, port, ways or {}, certificate
         self.taken = []  # (sender, [recipients], octets, under TLS)
         self.sessions = 0
 
     def __enter__(self):
-        self.listener = socket.create_server((self.address, 25), backlog=50)
+        self.listener = socket.create_server((self.address, self.port), backlog=50)
+        self.port = self.listener.getsockname()[1]
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
         return self

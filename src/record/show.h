@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * show: events as rows of a command: lines of JSON, or of the ladder. What the call's arguments as, width, ascii and
+ * cursors say decides. Private to record/.
+ */
+#include "control/control.h"
+#include "trace/trace.h"
+
+struct show {
+	bool text;
+	bool cursors; /* each event with the place where `after` would go on */
+	bool ascii;
+	bool is_together; /* times count from the first event of all, not of each session */
+	unsigned width;
+	int64_t start_at_us;
+	uint64_t start_of; /* the session that start_at_us belongs to */
+	unsigned shown;
+	struct buf out;
+};
+
+/* The call fails where its arguments make no sense. Drop `out` at the end. */
+[[nodiscard]] enum err show_init(struct show *show, struct control_call *call);
+enum err show_event(struct show *show, struct control_call *call, const struct trace_event *event)
+	WAITS;
+enum err show_records(struct show *show, struct control_call *call, struct str records) WAITS;
+/* Each line a row {"text": LINE}. */
+enum err show_lines(struct control_call *call, struct str lines) WAITS;
