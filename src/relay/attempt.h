@@ -26,7 +26,6 @@ struct relay {
 		*tls; /* trusts anything: who is only tried for TLS gets it from whomever */
 	struct tls_context *verifying; /* judges; NULL until it is needed */
 	struct tls_sessions *tls_sessions;
-	struct destinations destinations;
 	struct destinations ways; /* hosts that routes name, whatever the destinations */
 	struct waitq ways_moved;
 	struct outside outside;

@@ -143,18 +143,3 @@ bool destination_is_full(struct destinations *destinations, struct str name)
 
 	return destination && destination->open >= destination->allowed;
 }
-
-size_t destinations_full(const struct destinations *destinations, struct str *out, size_t room)
-{
-	size_t count = 0;
-
-	/* Newest first: whoever is busy now was entered lately. */
-	for (struct list *link = destinations->ages.prev;
-	     link != &destinations->ages && count < room; link = link->prev) {
-		const struct destination *destination = CONTAINER_OF(link, struct destination, age);
-
-		if (destination->open >= destination->allowed)
-			out[count++] = destination->name;
-	}
-	return count;
-}

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * destinations: how many connections each destination gets. It begins with a few, one more for each session
- * that went well, half as many after one that could not be made: a slow server is not pressed, a fast one
- * gets all that relay_site_connections allows.
+ * destinations: how many connections each host gets that many destinations go through. It begins with a few, one
+ * more for each session that went well, half as many after one that could not be made: a slow server is not
+ * pressed, a fast one gets all that relay_site_connections allows. The store does the same for each destination.
  *
  * Invariants
  *  (1) A destination has at least one connection and at most `most`.
@@ -48,5 +48,3 @@ void destination_rest(struct destination *destination, moment until, const struc
 bool destination_rests(struct destinations *destinations, struct str name, struct arena *arena,
 		       struct smtp_said *why);
 bool destination_is_full(struct destinations *destinations, struct str name);
-/* Those that have all they may: up to `room` names, views that hold until the next call. */
-size_t destinations_full(const struct destinations *destinations, struct str *out, size_t room);

@@ -14,7 +14,6 @@
 enum {
 	CLAIMERS = 4, /* a claim is a commit of the store: several share one */
 	CLAIM_WAIT_MS = 600000,
-	CLAIM_WAIT_FULL_MS = 20000, /* what is full now may not be so for long */
 	CALL_MS = 30000,
 	AGAIN_MS = 500,
 	SWEEP_MS = 1000,
@@ -28,7 +27,6 @@ struct errand {
 	struct arena claim_arena; /* of the claim; the session's texts lie in the other one */
 	struct arena arena;
 	struct answer_queue_claim claim;
-	struct destination *destination;
 	struct attempt attempt;
 	unsigned sent; /* messages in the session */
 };
@@ -38,18 +36,12 @@ struct errand {
 static enum err ask(struct relay *relay, struct str only, struct arena *arena,
 		    struct answer_queue_claim *claim) WAITS
 {
-	struct str full[LIMIT_queue_avoid];
 	struct ask_queue_claim ask = { .run = relay->run,
 				       .site_max = relay->role->config->relay_site_connections,
 				       .recipients_max = LIMIT_queue_batch,
 				       .wait_ms = only.len ? 0 : CLAIM_WAIT_MS,
 				       .only = only };
 
-	if (!only.len)
-		ask.avoid = (struct strs){ full, destinations_full(&relay->destinations, full,
-								   COUNT_OF(full)) };
-	if (ask.avoid.count)
-		ask.wait_ms = CLAIM_WAIT_FULL_MS;
 	return call_queue_claim(relay->role->store, &ask, arena, claim,
 				in_ms((int64_t)ask.wait_ms + CALL_MS));
 }
@@ -144,10 +136,6 @@ static enum err send_claim(struct errand *errand) WAITS
 	body_done(&errand->claim.body);
 	if (err)
 		return err;
-	if (attempt->is_site_down)
-		destination_failed(errand->destination);
-	else
-		destination_went_well(&errand->relay->destinations, errand->destination);
 	report(errand);
 	return OK;
 }
@@ -195,10 +183,8 @@ static void errand_fiber(void *arg) WAITS
 	errand->attempt.claim = &errand->claim;
 	take_parked(errand);
 	errand->attempt.arena = &errand->arena;
-	errand->destination = destination_enter(&relay->destinations, errand->claim.destination);
 	while (!send_claim(errand) && may_go_on(errand) && claim_more(errand))
 		;
-	destination_leave(errand->destination);
 	park(relay, &errand->attempt.talk, &errand->arena, errand->sent);
 	body_done(&errand->claim.body);
 	arena_drop(&errand->claim_arena);
@@ -282,13 +268,11 @@ static struct resolver *make_resolver(const struct role *role)
 static struct relay *relay_new(struct role *role)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
-	const unsigned site_most = (unsigned)role->config->relay_site_connections;
 
 	must(relay);
 	relay->role = role;
 	relay->run = random_u64() | 1;
-	destinations_init(&relay->destinations, site_most);
-	destinations_init(&relay->ways, site_most);
+	destinations_init(&relay->ways, (unsigned)role->config->relay_site_connections);
 	waitq_init(&relay->ways_moved);
 	waitq_init(&relay->errand_ended);
 	list_init(&relay->parked);
@@ -317,8 +301,7 @@ static enum err reload(struct role *role) WAITS
 {
 	struct relay *relay = role->state;
 
-	relay->destinations.most = relay->ways.most =
-		(unsigned)role->config->relay_site_connections;
+	relay->ways.most = (unsigned)role->config->relay_site_connections;
 	free(relay->own);
 	own_addresses(role->config, &relay->own, &relay->own_count);
 	waitq_wake_all(&relay->errand_ended);
@@ -355,7 +338,6 @@ static void end(struct role *role) WAITS
 		(void)group_wait(&relay->errands, NEVER);
 	parked_sweep(relay, true);
 	resolver_drop(&relay->resolver);
-	destinations_done(&relay->destinations);
 	destinations_done(&relay->ways);
 	tls_context_unref(&relay->tls);
 	tls_context_unref(&relay->verifying);

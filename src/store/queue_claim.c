@@ -382,9 +382,7 @@ enum err store_queue_claim(struct peer *peer, unsigned index, const struct ask_q
 		struct claiming c = { .arena = arena };
 		struct sites_ask turn = { .now_us = wall_us(),
 					  .site_max = ask->site_max ? (size_t)ask->site_max : 1,
-					  .only = ask->only,
-					  .avoid = ask->avoid.at,
-					  .avoid_count = ask->avoid.count };
+					  .only = ask->only };
 
 		if (peer->is_lost)
 			return fault(ERR_GONE, "who claims has ended");

@@ -194,9 +194,11 @@ static void judge_site(struct store *store, const struct reporting *r, struct si
 	int64_t until_us;
 
 	if (!r->ask->site_down) {
+		site_speed(site, (size_t)r->config->relay_site_connections);
 		sites_resume(sites, site);
 		return;
 	}
+	site_slow(site);
 	/* Others of the same minute say the same: one failure is counted for all of them. */
 	if (site_paused_until(site) > r->now_us)
 		return;

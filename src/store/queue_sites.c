@@ -29,6 +29,8 @@ struct site {
 	struct heap waiting;
 	size_t flow_count;
 	size_t leases, picks;
+	size_t allowed;          /* leases at once */
+	struct list idle;        /* in sites->idle */
 	int64_t paused_until_us; /* 0: it is not */
 	unsigned failures;
 	char reply[SITE_REPLY];
@@ -40,6 +42,8 @@ struct sites {
 	struct table flows; /* by site and key */
 	struct list ready;
 	struct heap waiting;
+	struct list idle; /* sites that have nothing, longest first: what they bear is remembered */
+	size_t idle_count;
 };
 
 struct sites *sites_new(void)
@@ -48,6 +52,7 @@ struct sites *sites_new(void)
 
 	must(sites);
 	list_init(&sites->ready);
+	list_init(&sites->idle);
 	return sites;
 }
 
@@ -101,8 +106,10 @@ static struct site *add_site(struct sites *sites, struct str name)
 	must(site);
 	memcpy(site + 1, name.at, name.len);
 	site->name = (struct str){ (char *)(site + 1), name.len };
+	site->allowed = SITE_FIRST;
 	list_init(&site->link);
 	list_init(&site->ready);
+	list_init(&site->idle);
 	heap_item_init(&site->wake);
 	table_add(&sites->by_name, &site->item, str_hash(site->name));
 	return site;
@@ -158,12 +165,38 @@ static void drop_flow(struct sites *sites, struct flow *flow)
 	free(flow);
 }
 
+static void end_idleness(struct sites *sites, struct site *site)
+{
+	if (list_is_empty(&site->idle))
+		return;
+	list_remove(&site->idle);
+	sites->idle_count--;
+}
+
 static void drop_site(struct sites *sites, struct site *site)
 {
+	end_idleness(sites, site);
 	move_site(sites, site, NOWHERE, 0);
 	table_remove(&sites->by_name, &site->item);
 	heap_drop(&site->waiting);
 	free(site);
+}
+
+/* Only what it bears is worth remembering. */
+static void rest_site(struct sites *sites, struct site *site)
+{
+	end_idleness(sites, site);
+	if (site->allowed == SITE_FIRST) {
+		drop_site(sites, site);
+		return;
+	}
+	move_site(sites, site, NOWHERE, 0);
+	site->paused_until_us = 0;
+	site->failures = 0;
+	list_add_last(&sites->idle, &site->idle);
+	if (++sites->idle_count <= SITES_IDLE)
+		return;
+	drop_site(sites, CONTAINER_OF(sites->idle.next, struct site, idle));
 }
 
 /* Where it belongs after something changed; it may be gone afterwards. */
@@ -171,9 +204,12 @@ static void place_site(struct sites *sites, struct site *site)
 {
 	struct heap_item *first = heap_first(&site->waiting);
 
-	if (!site->flow_count && !site->leases && !site->picks)
-		drop_site(sites, site);
-	else if (site->flow_count && site->paused_until_us)
+	if (!site->flow_count && !site->leases && !site->picks) {
+		rest_site(sites, site);
+		return;
+	}
+	end_idleness(sites, site);
+	if (site->flow_count && site->paused_until_us)
 		move_site(sites, site, WAITING, site->paused_until_us);
 	else if (site->flow_count && !list_is_empty(&site->ready))
 		move_site(sites, site, READY, 0);
@@ -233,18 +269,11 @@ void sites_note(struct sites *sites, struct str destination, uint64_t key, int64
 
 /* ---- turns ---- */
 
-static bool is_avoided(const struct site *site, const struct sites_ask *ask)
-{
-	for (size_t i = 0; i < ask->avoid_count; i++)
-		if (str_is(ask->avoid[i], site->name))
-			return true;
-	return false;
-}
-
 static bool may_give(const struct site *site, const struct sites_ask *ask)
 {
-	return site->place == READY && site->leases + site->picks < ask->site_max &&
-	       !is_avoided(site, ask);
+	size_t most = site->allowed < ask->site_max ? site->allowed : ask->site_max;
+
+	return site->place == READY && site->leases + site->picks < most;
 }
 
 static void take_turn(struct sites *sites, struct site *site, struct sites_pick *out)
@@ -344,6 +373,16 @@ void sites_end_lease(struct sites *sites, struct site *site)
 }
 
 /* ---- pauses ---- */
+
+void site_slow(struct site *site)
+{
+	site->allowed = site->allowed > 1 ? site->allowed / 2 : 1;
+}
+
+void site_speed(struct site *site, size_t most)
+{
+	site->allowed = site->allowed < most ? site->allowed + 1 : most;
+}
 
 unsigned sites_fail(struct sites *sites, struct site *site)
 {

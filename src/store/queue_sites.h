@@ -9,6 +9,10 @@
  *  (1) A site with a hundred thousand messages costs the others no more than a site with one.
  *  (2) A site that is paused, or has as many leases as the asker allows, is passed over.
  *  (3) Nothing due is forgotten: a flow is let go only when the database has no more of it.
+ *  (4) A site has SITE_FIRST leases at most at first, one more for each message that somebody there answered
+ *      for, and half as many after one that nobody did: a slow server is not pressed, a fast one gets all that
+ *      the asker allows. It never has less than one. Of sites with nothing to send the last SITES_IDLE are
+ *      remembered.
  *
  * Times are microseconds of the wall clock. No input or output, no clock, no fibers.
  */
@@ -18,7 +22,7 @@ struct sites;
 struct site;
 struct flow;
 
-enum { SITE_REPLY = 400 };
+enum { SITE_REPLY = 400, SITE_FIRST = 5, SITES_IDLE = 10000 };
 #define SITES_NEVER INT64_MAX
 
 struct sites *sites_new(void);
@@ -32,8 +36,6 @@ struct sites_ask {
 	int64_t now_us;
 	size_t site_max;
 	struct str only; /* empty: any */
-	const struct str *avoid;
-	size_t avoid_count;
 };
 struct sites_pick {
 	struct site *site;
@@ -55,10 +57,14 @@ void sites_picked(struct sites *sites, const struct sites_pick *pick,
 		  const struct sites_found *found);
 void sites_end_lease(struct sites *sites, struct site *site);
 
+/* Nobody there answered: it gets half as many leases. */
+void site_slow(struct site *site);
 /* It could not be reached (for the `failures`th time in a row: counted here). Gives that number. */
 unsigned sites_fail(struct sites *sites, struct site *site);
 void sites_pause(struct sites *sites, struct site *site, int64_t until_us, struct str reply);
-/* Somebody there answered, or an operator wants it tried: no pause, no failures. */
+/* Somebody there answered: one lease more, up to `most`. */
+void site_speed(struct site *site, size_t most);
+/* The same, or an operator wants it tried: no pause, no failures. */
 void sites_resume(struct sites *sites, struct site *site);
 struct site *sites_find(struct sites *sites, struct str destination);
 /* Of a paused site; empty otherwise. */

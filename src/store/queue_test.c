@@ -526,6 +526,113 @@ static void destinations_and_senders_take_turns(void **state)
 	fixture_run(&(struct fixture){ .body = fair, .config_text = RELAYING, .simulated = true });
 }
 
+/* ---- how many at once ---- */
+
+/* So many claims of this destination until nothing more is given; they stay. */
+static size_t claim_all(struct fixture *f, struct claimed *held, size_t room) WAITS
+{
+	size_t count = 0;
+
+	while (count < room) {
+		claim_of(f, &held[count], "far.example", 20);
+		if (!held[count].answer.lease) {
+			drop_claim(&held[count]);
+			break;
+		}
+		count++;
+	}
+	return count;
+}
+
+static void report_all(struct fixture *f, struct claimed *held, size_t count,
+		       const struct saying *saying) WAITS
+{
+	for (size_t i = 0; i < count; i++) {
+		CHECK(report(f, &held[i], saying) == 1);
+		drop_claim(&held[i]);
+	}
+}
+
+struct late_claim {
+	struct fixture *f;
+	moment given;
+};
+
+static void claim_late(void *arg) WAITS
+{
+	struct late_claim *late = arg;
+	struct claimed c = { 0 };
+	struct ask_queue_claim ask = {
+		.run = 0x1000, .site_max = 20, .recipients_max = 10, .wait_ms = 60000
+	};
+
+	CHECK(store_queue_claim(late->f->peer, 0, &ask, &c.arena, &c.answer) == OK);
+	CHECK(c.answer.lease && report(late->f, &c, &sent) == 1);
+	late->given = now();
+	drop_claim(&c);
+}
+
+static void speeding(struct fixture *f) WAITS
+{
+	struct late_claim late = { .f = f };
+	struct claimed held[40];
+	struct fiber_group group;
+	uint64_t anna;
+
+	group_init(&group);
+	add_account(f, "anna@example.org", NULL, -1);
+	anna = sign_in_as(f, "anna@example.org");
+	for (uint64_t i = 1; i <= 100; i++)
+		CHECK(send_one(f, i, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(claim_all(f, held, COUNT_OF(held)) == SITE_FIRST);
+	/* Who waits because it is full gets the next one when a lease ends. */
+	CHECK(fiber_spawn(&group, "claim", claim_late, &late, NULL) == OK);
+	CHECK(fiber_sleep(in_ms(1000)) == OK && !late.given);
+	report_all(f, held, SITE_FIRST, &sent);
+	CHECK(group_wait(&group, in_ms(1000)) == OK && late.given);
+	/* One more for each that was answered, half as many for each that was not; never none. */
+	CHECK(claim_all(f, held, COUNT_OF(held)) == SITE_FIRST + SITE_FIRST + 1);
+	report_all(f, held, 11, &deferred);
+	CHECK(claim_all(f, held, COUNT_OF(held)) == 20);
+	report_all(f, held, 20, &down);
+	CHECK(fiber_sleep(in_ms(6 * 60 * 1000)) == OK);
+	CHECK(claim_all(f, held, COUNT_OF(held)) == 1);
+	report_all(f, held, 1, &sent);
+	CHECK(claim_all(f, held, COUNT_OF(held)) == 2);
+	report_all(f, held, 2, &sent);
+}
+
+static void a_destination_gets_more_while_it_answers_and_half_when_not(void **state)
+{
+	(void)state;
+	fixture_run(
+		&(struct fixture){ .body = speeding, .config_text = RELAYING, .simulated = true });
+}
+
+static void idle(struct fixture *f) WAITS
+{
+	struct claimed held[40];
+	uint64_t anna, next = 1;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	anna = sign_in_as(f, "anna@example.org");
+	for (; next <= 5; next++)
+		CHECK(send_one(f, next, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(claim_all(f, held, COUNT_OF(held)) == 5);
+	report_all(f, held, 5, &sent);
+	CHECK(claim_all(f, held, COUNT_OF(held)) == 0);
+	for (; next <= 40; next++)
+		CHECK(send_one(f, next, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(claim_all(f, held, COUNT_OF(held)) == 10);
+	report_all(f, held, 10, &sent);
+}
+
+static void a_destination_is_remembered_while_it_has_nothing(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = idle, .config_text = RELAYING, .simulated = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,6 +648,8 @@ int main(void)
 		cmocka_unit_test(what_is_damaged_is_held_and_never_sent),
 		cmocka_unit_test(a_claim_that_waits_ends_with_its_channel),
 		cmocka_unit_test(destinations_and_senders_take_turns),
+		cmocka_unit_test(a_destination_gets_more_while_it_answers_and_half_when_not),
+		cmocka_unit_test(a_destination_is_remembered_while_it_has_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

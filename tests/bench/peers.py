@@ -146,6 +146,7 @@ message_size_limit = 20480000
         services = [f"{self.port} inet n - n - - smtpd", "pickup unix n - n 60 1 pickup", "cleanup unix n - n - 0 cleanup",
                     "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
                     "defer unix - - n - 0 bounce", "trace unix - - n - 0 bounce", "flush unix n - n 1000? 0 flush",
+                    "smtp unix - - n - - smtp", "relay unix - - n - - smtp",
                     "proxymap unix - - n - - proxymap", "showq unix n - n - - showq", "error unix - - n - - error",
                     "retry unix - - n - - error", "virtual unix - n n - - virtual", "anvil unix - - n - 1 anvil",
                     "scache unix - - n - 1 scache", "tlsmgr unix - - n 1000? 1 tlsmgr",

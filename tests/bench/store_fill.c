@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Fills a store fast, without flushes: store_fill FOLDER MESSAGES OCTETS ACCOUNTS. FOLDER is that of the
- * store itself (DIR/store), whose server does not run. user0@fill.example and so on get their messages in
- * turn; the accounts have no passwords.
+ * Fills a store fast, without flushes: store_fill FOLDER MESSAGES OCTETS ACCOUNTS [DESTINATION]. FOLDER is that
+ * of the store itself (DIR/store), whose server does not run. user0@fill.example and so on get their messages in
+ * turn; the accounts have no passwords. With a DESTINATION the mail is for user0 and so on there instead, and waits
+ * in the queue: the store has to list 127.0.0.1 as a network that may relay.
  */
 #include "store/store.h"
 #include "store/peer.h"
@@ -20,6 +21,8 @@ struct fill {
 	const char *folder;
 	struct config *config;
 	uint64_t messages, octets, accounts;
+	const char *domain;
+	bool is_queued;
 	uint64_t next;
 	char body[OCTETS_MAX];
 };
@@ -50,8 +53,8 @@ static enum err set_up(struct writer *writer, struct job *job)
 
 static void deliver_one(struct fill *fill, uint64_t nth, struct arena *arena) WAITS
 {
-	struct str to = str_print(arena, "user%llu@fill.example",
-				  (unsigned long long)(nth % fill->accounts));
+	struct str to = str_print(arena, "user%llu@%s", (unsigned long long)(nth % fill->accounts),
+				  fill->domain);
 	struct answer_deliver answer = { 0 };
 	struct ask_deliver ask = {
 		.message = id_new(),
@@ -60,6 +63,7 @@ static void deliver_one(struct fill *fill, uint64_t nth, struct arena *arena) WA
 		.subject = S("A subject of an ordinary length"),
 		.from = S("Somebody <sender@example.com>"),
 		.message_id = S("<1234567890@example.com>"),
+		.client = fill->is_queued ? S("127.0.0.1") : S(""),
 		.structure = S("(\"text\" \"plain\" NIL NIL NIL \"7bit\" 2048 40)"),
 		.body = { { fill->body, fill->octets }, -1, fill->octets },
 	};
@@ -96,7 +100,7 @@ static void fill_fiber(void *arg) WAITS
 	group_init(&group);
 	must(store_open(&options, &fill->store) == OK);
 	fill->peer = peer_new(fill->store);
-	if (store_commit(fill->store, &s.job))
+	if (!fill->is_queued && store_commit(fill->store, &s.job))
 		fprintf(stderr, "going on with the accounts that are in %s\n", fill->folder);
 	for (size_t i = 0; i < IN_FLIGHT; i++)
 		must(fiber_spawn(&group, "sender", sender, fill, NULL) == OK);
@@ -124,14 +128,16 @@ int main(int argc, char **argv)
 	struct buf complaints = BUF(4096);
 	struct world *world = world_real_new();
 
-	if (argc != 5) {
-		fprintf(stderr, "store_fill FOLDER MESSAGES OCTETS ACCOUNTS\n");
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "store_fill FOLDER MESSAGES OCTETS ACCOUNTS [DESTINATION]\n");
 		return 2;
 	}
 	fill.folder = argv[1];
 	fill.messages = strtoull(argv[2], NULL, 10);
 	fill.octets = strtoull(argv[3], NULL, 10);
 	fill.accounts = strtoull(argv[4], NULL, 10);
+	fill.is_queued = argc == 6;
+	fill.domain = fill.is_queued ? argv[5] : "fill.example";
 	must(fill.octets >= 200 && fill.octets <= OCTETS_MAX && fill.accounts > 0);
 	write_body(&fill);
 	must(config_parse(S("durable = no\n"), S("fill"), NULL, 0, &complaints, &fill.config) ==
