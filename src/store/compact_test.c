@@ -258,6 +258,7 @@ static const struct io failing_io = {
 	.fdatasync = fdatasync,
 	.fsync = fsync,
 	.fallocate = fallocate,
+	.fadvise = posix_fadvise,
 	.unlink = failing_unlink,
 };
 

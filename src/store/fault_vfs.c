@@ -163,6 +163,7 @@ const struct io fault_io = {
 	.fdatasync = faulty_fdatasync,
 	.fsync = fsync,
 	.fallocate = fallocate,
+	.fadvise = posix_fadvise,
 	.unlink = unlink,
 	.vfs = "faulty",
 };

@@ -9,5 +9,6 @@ const struct io io_real = {
 	.fdatasync = fdatasync,
 	.fsync = fsync,
 	.fallocate = fallocate,
+	.fadvise = posix_fadvise,
 	.unlink = unlink,
 };

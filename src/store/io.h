@@ -13,6 +13,7 @@ struct io {
 	int (*fdatasync)(int fd);
 	int (*fsync)(int fd); /* of folders */
 	int (*fallocate)(int fd, int mode, off_t offset, off_t len);
+	int (*fadvise)(int fd, off_t offset, off_t len, int advice);
 	int (*unlink)(const char *path);
 	const char *vfs; /* SQLite's; NULL: its own */
 };

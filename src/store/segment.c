@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/segment.h"
+#include "store/lately.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIECES_ONCE = 1000, ALLOCATE_STEP = 8 << 20 };
+enum { ALLOCATE_STEP = 8 << 20 };
 
 /* One record that waits for flush. */
 struct pending {
@@ -41,6 +42,7 @@ struct body_files {
 	size_t pending_count, pending_room;
 	struct segment_change *changes;
 	size_t change_count, change_room;
+	struct lately lately; /* in the active segment */
 };
 
 void segment_name(uint64_t number, char out[SEGMENT_NAME])
@@ -189,6 +191,18 @@ static enum err write_pieces(struct body_files *segments, struct iovec *pieces, 
 	return OK;
 }
 
+/* Large bodies leave the kernel's memory but for the newest so many octets; nothing hangs on it. */
+static void forget_large(struct body_files *segments, uint64_t octets)
+{
+	struct span span;
+
+	while (lately_take(&segments->lately, octets, &span))
+		if (segments->durable) /* else they wait to be written */
+			(void)segments->io->fadvise(segments->fd, (off_t)span.from,
+						    (off_t)(span.end - span.from),
+						    POSIX_FADV_DONTNEED);
+}
+
 static struct iovec piece_of(const void *at, size_t len)
 {
 	return (struct iovec){ .iov_base = (void *)(uintptr_t)at, .iov_len = len };
@@ -284,6 +298,7 @@ static enum err begin_segment(struct body_files *segments)
 		/* Room taken in advance is given back; nothing durable hangs on it. */
 		if (segments->allocated > segments->end)
 			(void)!ftruncate(segments->fd, (off_t)segments->end);
+		forget_large(segments, 0);
 		close(segments->fd);
 	}
 	segments->fd = fd;
@@ -382,6 +397,8 @@ enum err body_files_append(struct body_files *segments, uint64_t body, struct st
 		return err;
 	*out = (struct place){ segments->number, segments->end };
 	append(segments, &record, octets)->added += span;
+	if (octets.len >= LATELY_LARGE)
+		lately_add(&segments->lately, (struct span){ out->offset, segments->end });
 	return OK;
 }
 
@@ -427,6 +444,7 @@ void body_files_keep(struct body_files *segments)
 	segments->change_count = 0;
 	segments->log = 0;
 	segments->is_uncertain = false;
+	forget_large(segments, LATELY_OCTETS);
 }
 
 /*
@@ -452,6 +470,7 @@ void body_files_forget(struct body_files *segments)
 	segments->pending_count = 0;
 	segments->change_count = 0;
 	segments->is_uncertain = true;
+	segments->lately = (struct lately){ 0 }; /* its places are given again */
 	segments->end = segments->written = segments->kept;
 }
 

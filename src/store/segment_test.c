@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/bodies.h"
 #include "store/fixture.h"
+#include "store/lately.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,11 +54,26 @@ static int short_fallocate(int fd, int mode, off_t offset, off_t len)
 	return -1;
 }
 
+/* What was let go: how often, and the octets. */
+static unsigned advices;
+static uint64_t advised_octets, advised_end;
+
+static int noted_fadvise(int fd, off_t offset, off_t len, int advice)
+{
+	assert_int_equal(advice, POSIX_FADV_DONTNEED);
+	assert_true((uint64_t)offset >= advised_end);
+	advices++;
+	advised_octets += (uint64_t)len;
+	advised_end = (uint64_t)(offset + len);
+	return posix_fadvise(fd, offset, len, advice);
+}
+
 static const struct io failing = {
 	.pwritev = failing_pwritev,
 	.fdatasync = failing_fdatasync,
 	.fsync = fsync,
 	.fallocate = short_fallocate,
+	.fadvise = noted_fadvise,
 };
 
 static char folder[64];
@@ -68,6 +84,8 @@ static int set_up(void **state)
 	snprintf(folder, sizeof(folder), "/tmp/glasspost-segment-XXXXXX");
 	writes_left = -1;
 	flushes_left = -1;
+	advices = 0;
+	advised_octets = advised_end = 0;
 	return mkdtemp(folder) ? 0 : -1;
 }
 
@@ -374,6 +392,48 @@ static void a_failed_flush_is_never_tried_again(void **state)
 	body_files_close(&files);
 }
 
+static void keep_one(struct body_files *files, uint64_t body, struct str octets)
+{
+	struct place place;
+
+	append(files, body, octets, &place);
+	assert_int_equal(body_files_flush(files), OK);
+	body_files_keep(files);
+}
+
+static void large_bodies_leave_the_kernel_memory_once_they_are_old(void **state)
+{
+	struct body_files *files = open_with(&failing, 64 << 20);
+	uint64_t span = record_span(1 << 20);
+	char *octets = calloc(1, 1 << 20);
+	struct str small = { octets, LATELY_LARGE - 1 };
+	struct str large = { octets, 1 << 20 };
+	struct place place;
+
+	(void)state;
+	for (uint64_t i = 1; i <= LATELY_OCTETS / LATELY_LARGE + 2; i++)
+		keep_one(files, i, small);
+	assert_int_equal(advices, 0); /* small ones stay */
+	body_files_close(&files);
+	assert_int_equal(body_files_open(&(struct body_files_options){ folder, &failing, 64 << 20,
+								       77, true },
+					 &files),
+			 OK);
+	for (uint64_t i = 1; i <= LATELY_OCTETS / span; i++) {
+		keep_one(files, i, large);
+		keep_one(files, 1000 + i, small);
+	}
+	assert_int_equal(advices, 0); /* and large ones that came lately */
+	keep_one(files, 2000, large);
+	assert_int_equal(advices, 1);
+	assert_int_equal(advised_octets, span);
+	append(files, 2001, large, &place);
+	body_files_forget(files); /* its place is given again */
+	keep_one(files, 2001, large);
+	body_files_close(&files);
+	free(octets);
+}
+
 static void file_names_are_numbers_of_eight_digits_and_more(void **state)
 {
 	static const struct {
@@ -409,6 +469,7 @@ int main(void)
 		TEST(what_lies_behind_the_committed_end_is_cut_off),
 		TEST(a_full_disk_fails_the_batch_and_nothing_else),
 		TEST(a_failed_flush_is_never_tried_again),
+		TEST(large_bodies_leave_the_kernel_memory_once_they_are_old),
 		TEST(file_names_are_numbers_of_eight_digits_and_more),
 	};
 
