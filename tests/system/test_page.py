@@ -9,6 +9,7 @@ import smtplib
 import socket
 import subprocess
 import time
+import urllib.request
 
 import pytest
 from glasspost import PROGRAM, ROOT, Server, free_port_base, insecure_tls, wait_for
@@ -32,8 +33,7 @@ def check(name, port, seconds=150, **given):
 def tools():
     if not shutil.which("node") or not CHROMIUM:
         pytest.skip("node or chromium is not installed: tools/install-packages check")
-    if not (WEB / "node_modules" / "playwright-core").is_dir():
-        pytest.skip("web/node_modules is missing: cd web && npm ci")
+    subprocess.run(["cmake", f"-DWEB={WEB}", "-P", str(ROOT / "cmake" / "page_packages.cmake")], check=True, timeout=600)
 
 
 class Dev:
@@ -54,18 +54,9 @@ class Dev:
 
 
 def need_page(port):
-    """The server may have been built where there was no npm; then it says so at /."""
-    try:
-        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-    except ConnectionRefusedError:
-        pytest.skip("this server has no web role")
-    with connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        answer = b""
-        while octets := connection.recv(65536):
-            answer += octets
-    if b"assets/" not in answer:
-        pytest.skip("this server was built without its page: nodejs and npm, then build again")
+    """Where nodejs is, a server without its page is a mistake of the build."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        assert b"assets/" in answer.read(), "this server was built without its page: look at what the build said"
 
 
 def swaks(*arguments):

@@ -2,8 +2,17 @@
 // Numbers for people.
 import { language, t } from "./text.ts";
 
+const formats = new Map<string, Intl.NumberFormat>();
+
+/* A format costs more to make than a thousand numbers to write. */
 function plain(value: number, digits: number): string {
-	return value.toLocaleString(language(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+	const key = `${language()}/${digits}`;
+	let format = formats.get(key);
+	if (!format) {
+		format = new Intl.NumberFormat(language(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+		formats.set(key, format);
+	}
+	return format.format(value);
 }
 
 /* Three figures that can be read at a glance, from microseconds to days. */

@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { advance, durationsOf, isStop, nextError, nextSpeed, positionOf, speedOf, step } from "../src/ladder/clock.ts";
 import { columnsOf, fallOf, layoutOf, rowAt, rowsWithin, SQUEEZE_US, TIME_MODES } from "../src/ladder/layout.ts";
-import { modelOf, viewOf, type Model, type SideLane } from "../src/ladder/model.ts";
+import { exchangeOf, modelOf, viewOf, type Model, type SideLane } from "../src/ladder/model.ts";
 import { headAt, positionInStrip, stripOf } from "../src/ladder/strip.ts";
+import { unruled } from "../src/player/why.ts";
 import { text } from "../src/trace/event.ts";
 import { command, longSession, made, recorded, reply } from "./recorded.ts";
 
@@ -28,6 +29,19 @@ test("commands that left together stand together, before their replies", () => {
 	assert.deepEqual(group.map((row) => row.at_us), [500, 500, 500], "they left when the first did");
 	assert.equal(new Set(group.map((row) => row.group)).size, 1);
 	assert.deepEqual(model.rows.filter((row) => row.event.kind === "reply").map((row) => row.exchange), [0, 1, 2, 3, 4], "each reply knows its command");
+});
+
+test("what answers a challenge belongs to the sign-in, and an answer without a rule says what decided", () => {
+	const pop = made("connect", 0, { protocol: "pop3", peer: "p", local: "l", listener: "pop3", via: "", outgoing: 0 });
+	const model = modelOf([pop, command(10, "AUTH PLAIN"), reply(20, "+ ", "AUTH"), made("command", 30, { verb: "", line: "****" }, { masked: true }), reply(40, "+OK", "AUTH"), made("command", 50, { verb: "", line: "FOO" }), reply(60, "-ERR what", "")]);
+	assert.deepEqual(model.rows.map((row) => row.phase), ["connect", "auth", "auth", "auth", "auth", "other", "other"]);
+	const why = (line: string, outgoing = 0) => {
+		const one = modelOf([made("connect", 0, { protocol: outgoing ? "smtp-out" : "smtp", outgoing }), command(10, "RCPT TO:<a@b>"), reply(20, line, "RCPT")]);
+		return unruled(one, exchangeOf(one, one.rows.at(-1)!));
+	};
+	assert.deepEqual(["250 ok", "500 what", "501 how", "503 when", "550 no"].map((line) => why(line)), ["panel.no-rule", "why.unknown", "why.grammar", "why.order", "why.protocol"]);
+	assert.equal(why("450 later", 1), "why.theirs");
+	assert.equal(why("250 ok", 1), null);
 });
 
 test("a client that waits for each reply has no groups", () => {

@@ -222,6 +222,13 @@ test("every language has every text, with the same values in it", () => {
 			assert.deepEqual(values(german[key]), values(line), key);
 });
 
+test("every field of the trace has a name for people", () => {
+	const english = texts("en.json");
+	const names = [...readFileSync(path.join(web, "../src/trace/events.def"), "utf8").matchAll(/\bF\((?:U64|STR), (\w+),/g)].map((match) => match[1]!);
+	assert.ok(names.length > 60);
+	assert.deepEqual(names.filter((name) => english[`field.${name}`] === undefined), []);
+});
+
 test("texts take values and know one from many; values are never read as texts", () => {
 	useTexts({ a: "{n} things of {who}", "a.one": "one thing of {who}" });
 	assert.equal(t("a", { n: 2, who: "{n}" }), "2 things of {n}");

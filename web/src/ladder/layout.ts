@@ -39,7 +39,7 @@ const FALL_MAX = 14;
 /* A pause above this is squeezed; below it the eye can wait. */
 export const SQUEEZE_US = 500_000;
 const SIDE_WIDTH = 92;
-const SIDE_WIDTH_NARROW = 58;
+const SIDE_WIDTH_NARROW = 40;
 const NARROW = 560;
 
 export const STEP_HEIGHT = 24;

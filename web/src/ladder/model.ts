@@ -218,7 +218,9 @@ function takeCommand(walk: Walk, event: TraceEvent): void {
 	walk.exchange++;
 	if (walk.model.outgoing)
 		walk.unanswered.push({ exchange: walk.exchange, verb: text(event, "verb") });
-	walk.phase = PHASE_OF_VERB[text(event, "verb")] ?? "other";
+	/* What answers a challenge has no verb. */
+	if (!event.masked || text(event, "verb"))
+		walk.phase = PHASE_OF_VERB[text(event, "verb")] ?? "other";
 	const rows = walk.model.rows;
 	if (isTogether) {
 		const leader = rows[walk.groupEnd];

@@ -23,6 +23,7 @@ const PATHS: Record<string, string> = {
 	dot: "M10 7.4a2.6 2.6 0 1 0 0 5.2 2.6 2.6 0 0 0 0-5.2z",
 	chevron: "M6 8l4 4 4-4",
 	arrow: "M3 10h13M11.5 5.5 16 10l-4.5 4.5",
+	sliders: "M3.5 6.5h6M14.5 6.5h2M12 4v5M3.5 13.5h2M10.5 13.5h6M8 11v5",
 	out: "M8 4H4v12h4M8.5 10H17M13.5 6.5 17 10l-3.5 3.5",
 };
 

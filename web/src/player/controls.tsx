@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The overview strip and the transport: play, steps, speed, kind of time, lanes.
-import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { positionOf, speedOf, STEPS, type StepBy } from "../ladder/clock.ts";
 import { TIME_MODES, type TimeMode } from "../ladder/layout.ts";
 import type { SideLane } from "../ladder/model.ts";
@@ -67,8 +67,10 @@ function Button({ icon, label, onClick, main, keys }: { icon: string; label: str
 
 export function Transport({ player }: { player: Player; version: number }) {
 	const isMoving = player.isPlaying || player.isFollowing;
+	/* On a narrow screen the rest waits behind a button, so that the ladder has the room. */
+	const [isMore, setMore] = useState(false);
 	return (
-		<div class="transport">
+		<div class={`transport ${isMore ? "is-more" : ""}`}>
 			<div class="buttons" role="group" aria-label={t("player.transport")}>
 				<Button icon="begin" label={t("player.begin")} keys="Home" onClick={() => player.seek(0)} />
 				<Button icon="back" label={t("player.back")} keys="←" onClick={() => player.step(-1)} />
@@ -76,6 +78,7 @@ export function Transport({ player }: { player: Player; version: number }) {
 				<Button icon="forward" label={t("player.forward")} keys="→" onClick={() => player.step(1)} />
 				<Button icon="end" label={t("player.end")} keys="End" onClick={() => player.seek(player.view.rows.length - 1)} />
 			</div>
+			<button type="button" class="round more-button" aria-expanded={isMore} aria-label={t("player.more")} title={t("player.more")} onClick={() => setMore(!isMore)}><Icon name="sliders" size={18} /></button>
 			{player.isLive && (
 				<button type="button" class={`live-button ${player.isFollowing ? "is-on" : ""}`} aria-pressed={player.isFollowing} onClick={() => player.follow()}>
 					<Icon name="dot" size={14} />{t("player.live")}

@@ -48,17 +48,22 @@ export function Ladder({ player, version, expanded, onExpand }: Props) {
 		scrolled.current = wanted;
 	if (size.height)
 		seen.current = version;
+	/* Not asked for first: the question alone would lay out the page once more. */
 	useLayoutEffect(() => {
-		if (box.current && Math.abs(box.current.scrollTop - scrolled.current) >= 1)
-			box.current.scrollTop = scrolled.current;
-	}, [scrolled.current, layout]);
+		if (!box.current || wanted === null)
+			return;
+		box.current.scrollTop = wanted;
+		const timer = setTimeout(() => redraw((n) => n + 1), SETTLED_MS);
+		return () => clearTimeout(timer);
+	});
 	useGlide(box, layout, player);
 
 	if (!view.rows.length)
 		return <div class="ladder" ref={box}><p class="nothing">{t("player.empty")}</p></div>;
-	const [first, last] = rowsWithin(layout, scrolled.current, size.height || 600);
+	/* Somebody who jumps sees another place in the next frame; somebody who scrolls wants to see what comes. */
+	const [first, last] = rowsWithin(layout, scrolled.current, size.height || 600, wanted === null ? 8 : 2);
 	const place = player.place;
-	const shown: Row[] = view.rows.slice(first, last + 1);
+	const shown = slotted(first, last - first + 1, wanted !== null);
 	return (
 		<div class="ladder-frame">
 			<Lanes model={model} layout={layout} />
@@ -73,16 +78,20 @@ export function Ladder({ player, version, expanded, onExpand }: Props) {
 					<LifeLines layout={layout} />
 					<Glass layout={layout} rows={view.rows} first={first} last={last} />
 					<div role="listbox" class="rows" tabIndex={0} aria-label={t("player.ladder")} aria-activedescendant={`row-${place}`}>
-						{shown.map((row, offset) => (
-							<LadderRow key={(first + offset) % SLOTS} row={row} place={first + offset} head={place} model={model} layout={layout}
-								folded={view.folded[first + offset]!} count={view.rows.length} expanded={expanded.has(row.index)}
-								onPick={() => {
-									if (row.shape === "handshake" && place === first + offset)
-										onExpand(row);
-									player.pause();
-									player.seek(first + offset);
-								}} />
-						))}
+						{shown.map(({ offset, slot }) => {
+							const own = first + offset;
+							const row = view.rows[own]!;
+							return (
+								<LadderRow key={slot} row={row} place={own} head={place} model={model} layout={layout}
+									folded={view.folded[own]!} count={view.rows.length} expanded={expanded.has(row.index)}
+									onPick={() => {
+										if (row.shape === "handshake" && place === own)
+											onExpand(row);
+										player.pause();
+										player.seek(own);
+									}} />
+							);
+						})}
 					</div>
 				</div>
 			</div>
@@ -90,8 +99,15 @@ export function Ladder({ player, version, expanded, onExpand }: Props) {
 	);
 }
 
-/* Elements are used again for other rows when a jump leads far: making them anew costs most of a frame. */
-const SLOTS = 128;
+const SETTLED_MS = 300;
+
+/* Elements are used again for other rows: making or moving them costs most of a frame. In a step or while scrolling, a
+   row keeps its element; in a jump, each element keeps its place in the document, until the ladder rests. */
+function slotted(first: number, count: number, isJump: boolean): { offset: number; slot: number }[] {
+	const slots = isJump ? count + count % 2 : 2 ** Math.ceil(Math.log2(Math.max(32, count)));
+	const order = Array.from({ length: count }, (_, offset) => ({ offset, slot: (first + offset) % slots }));
+	return isJump ? order.sort((a, b) => a.slot - b.slot) : order;
+}
 
 /* Where to scroll to so that the head is in sight; null where it is, or while somebody looks around. */
 function placeInSight(layout: Layout, player: Player, scrolled: number, height: number): number | null {
@@ -252,7 +268,7 @@ function Wire({ row, left, right, fall, shift, isNow }: { row: Row; left: number
 				</svg>
 			)}
 			{row.took_us > 0 && row.event.kind === "reply" && !row.continues && row.to === "client" && (
-				<span class="took" style={{ left: `${right + 8}px`, top: `${shift + 21}px` }} title={t("player.took", { span: span(row.took_us) })}>{span(row.took_us)}</span>
+				<span class="took" style={{ left: `${right - 8}px`, top: `${shift + 9}px` }} title={t("player.took", { span: span(row.took_us) })}>{span(row.took_us)}</span>
 			)}
 		</>
 	);

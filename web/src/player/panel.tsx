@@ -12,6 +12,7 @@ import { has, remember, remembered, t } from "../text.ts";
 import { number, text } from "../trace/event.ts";
 import { allowedIn, machineOf } from "./machine.ts";
 import type { Player } from "./player.ts";
+import { unruled } from "./why.ts";
 
 type Texts = Awaited<ReturnType<typeof catalogue>>;
 
@@ -53,8 +54,8 @@ export function Panel({ player, version }: { player: Player; version: number }) 
 			{parts.length > 1 && <Parts parts={parts} texts={texts} model={model} depth={depth} hot={hot} onHot={setHot} />}
 			{parts.length <= 1 && <Fields row={row} />}
 			<Answers row={row} exchange={exchange} texts={texts} model={model} depth={depth} />
-			<Why row={row} exchange={exchange} />
-			<States row={row} before={player.view.rows[player.place - 1]} model={model} texts={texts} depth={depth} />
+			<Why row={row} exchange={exchange} model={model} />
+			{model.protocol !== "http" && <States row={row} before={player.view.rows[player.place - 1]} model={model} texts={texts} depth={depth} />}
 			<Bytes row={row} parts={parts} hot={hot} onHot={setHot} />
 		</aside>
 	);
@@ -166,7 +167,7 @@ function Fields({ row }: { row: Row }) {
 			<dl>
 				{fields.map(([name, value]) => (
 					<div class="part-row" key={name}>
-						<dt>{name}</dt>
+						<dt>{t(has(`field.${name}`) ? `field.${name}` : name)}</dt>
 						<dd><code>{name === "us" ? span(Number(value)) : name.endsWith("_us") ? moment(Number(value) / 1000) : String(value)}</code></dd>
 					</div>
 				))}
@@ -207,16 +208,18 @@ function toneOfCode(code: string): string {
 }
 
 /* What decided, from where, and how long each took. */
-function Why({ row, exchange }: { row: Row; exchange: readonly Row[] }) {
+function Why({ row, exchange, model }: { row: Row; exchange: readonly Row[]; model: Model }) {
 	const reasons = exchange.filter((one) => !["command", "reply", "data", "connect", "close"].includes(one.event.kind));
 	const reply = exchange.findLast((one) => one.event.kind === "reply" && !one.continues);
 	const total_us = reply?.took_us ?? 0;
-	if (!reasons.length && !(total_us > 0 && ["command", "reply", "data"].includes(row.event.kind)))
+	const isWire = ["command", "reply", "data"].includes(row.event.kind);
+	const rest = isWire && !reasons.some((one) => one.event.kind === "policy" || one.event.kind === "auth" || one.event.kind === "trouble") ? unruled(model, exchange) : null;
+	if (!reasons.length && !(isWire && (rest || total_us > 0)))
 		return null;
 	const longest_us = Math.max(total_us, ...reasons.map((one) => one.took_us), 1);
 	return (
 		<Section id="why" title={t("panel.why")}>
-			<ul class="reasons">
+			{(reasons.length > 0 || total_us > 0) && <ul class="reasons">
 				{reasons.map((one) => <Reason key={one.index} row={one} share={one.took_us / longest_us} />)}
 				{total_us > 0 && (
 					<li class="total">
@@ -224,8 +227,8 @@ function Why({ row, exchange }: { row: Row; exchange: readonly Row[] }) {
 						<i class="share" style={{ width: `${Math.max(1, total_us / longest_us * 100)}%` }} />
 					</li>
 				)}
-			</ul>
-			{!reasons.length && <p class="hint">{t("panel.no-rule")}</p>}
+			</ul>}
+			{rest && <p class="hint">{t(rest, { state: t(`machine.${row.state}`), verb: text(row.event, "verb") })}</p>}
 		</Section>
 	);
 }

@@ -69,6 +69,7 @@ function Film({ source, at, isOpen }: { source: Source; at: string; isOpen: () =
 
 	const calm = useCalm(version);
 	const headline = useMemo(() => <Headline player={player} onHelp={() => setHelp(true)} onFind={() => setFinding(true)} />, [player, player.model, player.isLive]);
+	const ladder = useMemo(() => <Ladder player={player} version={version} expanded={expanded} onExpand={expand} />, [player, version, expanded]);
 	const panel = useMemo(() => <Panel player={player} version={calm} />, [player, calm]);
 
 	if (problem)
@@ -76,13 +77,13 @@ function Film({ source, at, isOpen }: { source: Source; at: string; isOpen: () =
 	if (!ready)
 		return <p class="loading" role="status">{t("loading")}</p>;
 	return (
-		<div class="film" data-rows={player.view.rows.length}>
+		<div class="film" data-session={source.id} data-rows={player.view.rows.length}>
 			{headline}
 			<Overview player={player} version={version} heads={heads} />
 			<Transport player={player} version={version} />
 			{finding && <Finder player={player} onClose={() => setFinding(false)} />}
 			<div class="stage">
-				<Ladder player={player} version={version} expanded={expanded} onExpand={expand} />
+				{ladder}
 				{panel}
 			</div>
 			<Announcer player={player} />
@@ -92,7 +93,7 @@ function Film({ source, at, isOpen }: { source: Source; at: string; isOpen: () =
 }
 
 /* Follows a number at once, but not more often than the eye can read what depends on it. */
-const CALM_MS = 120;
+const CALM_MS = 250;
 
 function useCalm(version: number): number {
 	const [calm, setCalm] = useState(version);
@@ -136,7 +137,7 @@ function Headline({ player, onHelp, onFind }: { player: Player; onHelp: () => vo
 			<div class="what">
 				<h1>
 					<span class={`protocol ${model.protocol.split("-")[0]}`}>{model.protocol}</span>
-					<span class="ends">{model.outgoing ? model.local : model.peer}<Icon name="arrow" size={16} />{model.outgoing ? model.peer : model.local}</span>
+					<span class="ends">{model.outgoing ? model.local : model.peer}{model.peer && model.local && <Icon name="arrow" size={16} />}{model.outgoing ? model.peer : model.local}</span>
 				</h1>
 				<p class="facts">
 					<span>{moment(model.begin_wall_us / 1000)}</span>
@@ -192,12 +193,15 @@ const KEYS: [string, string][] = [
 
 function Help({ onClose }: { onClose: () => void }) {
 	const dialog = useRef<HTMLDialogElement>(null);
+	const title = useRef<HTMLHeadingElement>(null);
 	useEffect(() => {
 		dialog.current?.showModal();
+		/* Else the button at the end has the focus, and the list is scrolled away. */
+		title.current?.focus();
 	}, []);
 	return (
 		<dialog ref={dialog} class="help" onClose={onClose} aria-labelledby="help-title">
-			<h2 id="help-title">{t("help")}</h2>
+			<h2 id="help-title" ref={title} tabIndex={-1}>{t("help")}</h2>
 			<dl>{KEYS.map(([keys, what]) => (
 				<div key={keys}><dt>{(keys.startsWith("key.") ? t(keys) : keys).split(" ").map((key) => <kbd key={key}>{key}</kbd>)}</dt><dd>{t(what)}</dd></div>
 			))}</dl>

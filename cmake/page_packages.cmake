@@ -1,0 +1,21 @@
+# cmake -DWEB=web -P page_packages.cmake: what package-lock.json names into web/node_modules, where it does not lie there yet.
+# Several build folders and the tests share it. page.cmake includes this, and looks at `failed` and `said`.
+find_program(npm npm)
+file(LOCK ${WEB} DIRECTORY GUARD PROCESS TIMEOUT 600)
+file(SHA256 ${WEB}/package-lock.json lock)
+set(stamp ${WEB}/node_modules/.glasspost-lock)
+set(installed)
+set(failed 0)
+if(EXISTS ${stamp})
+	file(READ ${stamp} installed)
+endif()
+if(NOT installed STREQUAL lock)
+	execute_process(COMMAND ${npm} ci --no-audit --no-fund --ignore-scripts WORKING_DIRECTORY ${WEB}
+		RESULT_VARIABLE failed OUTPUT_VARIABLE said ERROR_VARIABLE said)
+	if(failed EQUAL 0)
+		file(WRITE ${stamp} ${lock})
+	endif()
+endif()
+if(NOT failed EQUAL 0 AND CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
+	message(FATAL_ERROR "npm ci in ${WEB} failed: ${said}")
+endif()
