@@ -34,6 +34,7 @@ def test_the_server_tells_who_it_is_and_where_it_listens(dev):
 def test_a_session_is_listed_newest_first_and_shown_event_by_event(dev):
     dev.send("first")
     dev.send("second")
+    newest_session(dev)
     sessions = get_json(dev.web, "/api/v1/sessions?protocol=smtp&limit=5")["sessions"]
     assert [s["start"] for s in sessions] == sorted((s["start"] for s in sessions), reverse=True)
     ident = sessions[0]["session"]
