@@ -117,16 +117,23 @@ void body_files_close(struct body_files **segments)
 
 /* ---- files ---- */
 
+/* The disk, a quota, or the table of open files. */
+static bool is_full(int error)
+{
+	return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EMFILE ||
+	       error == ENFILE;
+}
+
 /*
  * Of a failed write: full is the caller's trouble, all else (a disk that went read-only, too) is the
  * whole batch's, whose records are not where they should be.
  */
 static enum err write_failed(const char *what, uint64_t number)
 {
-	bool is_full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+	enum err err = is_full(errno) ? ERR_FULL : ERR_IO;
 
 	(void)fault_errno("%s of body file %llu", what, (unsigned long long)number);
-	return is_full ? ERR_FULL : ERR_IO;
+	return err;
 }
 
 static enum err flush_failed(struct body_files *segments, const char *what)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -375,6 +376,24 @@ static void a_full_disk_fails_the_batch_and_nothing_else(void **state)
 	}
 }
 
+static void a_full_table_of_open_files_fails_the_batch_and_nothing_else(void **state)
+{
+	struct body_files *files = open_with(&io_real, 1 << 20);
+	struct rlimit usual;
+	struct place place;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){ 0, usual.rlim_max }), 0);
+	assert_int_equal(body_files_append(files, 1, S("no file to lie in"), &place), ERR_FULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+	body_files_forget(files);
+	append(files, 1, S("fits"), &place);
+	assert_int_equal(body_files_flush(files), OK);
+	assert_false(body_files_are_broken(files));
+	body_files_close(&files);
+}
+
 static void a_failed_flush_is_never_tried_again(void **state)
 {
 	struct body_files *files = open_with(&failing, 1 << 20);
@@ -468,6 +487,7 @@ int main(void)
 		TEST(a_new_file_begins_where_the_size_is_reached),
 		TEST(what_lies_behind_the_committed_end_is_cut_off),
 		TEST(a_full_disk_fails_the_batch_and_nothing_else),
+		TEST(a_full_table_of_open_files_fails_the_batch_and_nothing_else),
 		TEST(a_failed_flush_is_never_tried_again),
 		TEST(large_bodies_leave_the_kernel_memory_once_they_are_old),
 		TEST(file_names_are_numbers_of_eight_digits_and_more),

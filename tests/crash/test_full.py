@@ -183,7 +183,7 @@ def test_a_store_without_descriptors_loses_nothing():
                         session.send(rng.choice(ADDRESSES), rng, 600_000)
                 except OSError:
                     pass
-            assert server.role_pids()["store"] == [store], "a body without a descriptor fails alone"
+            assert server.role_pids()["store"] == [store], "a body without a descriptor fails alone\n" + server.log()[-3000:]
             limit_descriptors(store, usual)
             wait_for(lambda: accepted(server, ledger, rng), seconds=15, what="mail taken again")
         judge(server, ledger, at_least=3)
