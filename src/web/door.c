@@ -67,7 +67,7 @@ static void hand_over(struct visit *visit, int fd)
 	if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&name, len) != MHD_YES &&
 	    door->arriving) {
 		visit->fd = -1;
-		visit->users--; /* the caller is one still */
+		visit_let_go(visit);
 	}
 	door->arriving = NULL;
 }
@@ -254,8 +254,7 @@ static void completed(void *cls, struct MHD_Connection *connection, void **conte
 }
 
 /* Of libmicrohttpd's own complaints the newest counts where it does not start; those about clients would fill the log. */
-static void __attribute__((format(printf, 2, 0)))
-note_complaint(void *cls, const char *format, va_list arguments)
+static PRINTF_LIKE(2, 0) void note_complaint(void *cls, const char *format, va_list arguments)
 {
 	struct door *door = cls;
 
