@@ -57,15 +57,24 @@ static int hex_value(unsigned char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* What +HH at the beginning stands for; -1: it is none. */
+static int xtext_octet(struct str text)
+{
+	int high = text.len > 2 && text.at[0] == '+' ? hex_value((unsigned char)text.at[1]) : -1;
+	int low = high >= 0 ? hex_value((unsigned char)text.at[2]) : -1;
+
+	return low < 0 ? -1 : high * 16 + low;
+}
+
+/* Octets that are not ASCII stay as they were written: the field may have to be ASCII. */
 static void add_xtext(struct buf *out, struct str text)
 {
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.at[i];
+		int stands_for = xtext_octet(str_from(text, i));
 
-		if (c == '+' && i + 2 < text.len && hex_value((unsigned char)text.at[i + 1]) >= 0 &&
-		    hex_value((unsigned char)text.at[i + 2]) >= 0) {
-			c = (unsigned char)(hex_value((unsigned char)text.at[i + 1]) * 16 +
-					    hex_value((unsigned char)text.at[i + 2]));
+		if (stands_for >= 0 && stands_for < 0x80) {
+			c = (unsigned char)stands_for;
 			i += 2;
 		}
 		(void)buf_add_char(out, c < ' ' || c == 0x7f ? '?' : (char)c);

@@ -68,6 +68,19 @@ static void its_three_parts_are_found_again_by_a_parser(void **state)
 	arena_drop(&arena);
 }
 
+static void an_original_in_another_alphabet_stays_as_it_was_written(void **state)
+{
+	struct dsn_recipient recipient = failed_one();
+	struct dsn dsn = one(&recipient);
+	struct buf out = BUF(100000);
+
+	(void)state;
+	recipient.original = S("rfc822;+C3+A4nne+2B1@far.example");
+	assert_int_equal(dsn_print(&out, &dsn), OK);
+	assert_true(has(buf_str(&out), "Original-Recipient: rfc822;+C3+A4nne+1@far.example\r\n"));
+	buf_drop(&out);
+}
+
 static void what_others_wrote_begins_no_line(void **state)
 {
 	struct dsn_recipient recipient = failed_one();
@@ -134,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(its_three_parts_are_found_again_by_a_parser),
+		cmocka_unit_test(an_original_in_another_alphabet_stays_as_it_was_written),
 		cmocka_unit_test(what_others_wrote_begins_no_line),
 		cmocka_unit_test(an_address_that_is_not_ascii_has_a_type_of_its_own),
 		cmocka_unit_test(no_line_is_longer_than_998_octets),

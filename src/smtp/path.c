@@ -194,15 +194,28 @@ static bool is_type_octet(unsigned char c)
 	return ascii_is_alpha(c) || ascii_is_digit(c) || c == '-' || c == '_' || c == '.';
 }
 
-/* rfc6533 3: of type utf-8 an address may be UTF-8 where the transaction is. */
+static bool has_control(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((unsigned char)text.at[i] < ' ' || text.at[i] == 0x7f)
+			return true;
+	return false;
+}
+
+/*
+ * rfc6533 3: of type utf-8 an address may be UTF-8 where the transaction is. Postfix writes such an address as
+ * rfc822, its octets as xtext.
+ */
 static bool is_original_text(struct arena *arena, struct str type, struct str text,
 			     const struct smtp_rules *rules)
 {
-	struct str decoded;
+	struct str decoded = text;
 
-	if (!str_is_nocase(type, S("utf-8")) || str_is_ascii(text))
-		return xtext_take(arena, text, &decoded) && is_printable(decoded);
-	return rules->allows_utf8 && str_is_utf8(text);
+	if ((!str_is_nocase(type, S("utf-8")) || str_is_ascii(text)) &&
+	    !xtext_take(arena, text, &decoded))
+		return false;
+	return is_printable(decoded) ||
+	       (rules->allows_utf8 && str_is_utf8(decoded) && !has_control(decoded));
 }
 
 /* rfc3461 4.2: at most 500 characters. */

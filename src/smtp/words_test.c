@@ -252,6 +252,7 @@ static void wishes_about_notifications_are_read_strictly(void **state)
 		{ "RCPT TO:<a@b.example> ORCPT=;a@b.example", SMTP_RCPT, 501, NULL, NULL },
 		{ "RCPT TO:<a@b.example> ORCPT=rfc822;a+2@b", SMTP_RCPT, 501, NULL, NULL },
 		{ "RCPT TO:<a@b.example> ORCPT=utf-8;\xc3\xa4@b", SMTP_RCPT, 501, NULL, NULL },
+		{ "RCPT TO:<a@b.example> ORCPT=rfc822;+C3+A4@b", SMTP_RCPT, 501, NULL, NULL },
 		{ "RCPT TO:<a@b.example> RET=FULL", SMTP_RCPT, 555, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> RET=BODY", SMTP_MAIL, 501, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> RET=FULL RET=FULL", SMTP_MAIL, 501, NULL, NULL },
@@ -260,6 +261,15 @@ static void wishes_about_notifications_are_read_strictly(void **state)
 		{ "MAIL FROM:<a@b.example> ENVID", SMTP_MAIL, 501, NULL, NULL },
 		{ "MAIL FROM:<a@b.example> NOTIFY=NEVER", SMTP_MAIL, 555, NULL, NULL },
 	};
+	static const struct {
+		const char *text;
+		unsigned code;
+	} originals[] = {
+		{ "utf-8;\xc3\xa4@b", 0 },     { "rfc822;+C3+A4@b", 0 },
+		{ "utf-8;\\x{E4}@b", 0 },      { "rfc822;+C3@b", 501 },
+		{ "rfc822;+C3+A4+0D@b", 501 }, { "rfc822;+C3+A4+0D+0A@b", 501 },
+	};
+	struct smtp_rules rules = all;
 	struct arena arena = { 0 };
 	struct smtp_command c;
 
@@ -276,6 +286,15 @@ static void wishes_about_notifications_are_read_strictly(void **state)
 	c = parsed(&arena, S("RCPT TO:<a@b.example> ORCPT=rfc822;e+3Dmc2@b.example NOTIFY=NEVER"));
 	assert_true(str_is(c.original, S("rfc822;e+3Dmc2@b.example")));
 	assert_int_equal(c.notify, SMTP_NOTIFY_NEVER);
+	rules.allows_utf8 = true;
+	for (size_t i = 0; i < COUNT_OF(originals); i++)
+		assert_int_equal(
+			smtp_command_parse(&arena,
+					   str_print(&arena, "RCPT TO:<a@b.example> ORCPT=%s",
+						     originals[i].text),
+					   &rules, &c)
+				.code,
+			originals[i].code);
 	c = parsed(&arena, S("MAIL FROM:<a@b.example> ret=hdrs ENVID=QQ+20314159"));
 	assert_int_equal(c.ret, SMTP_RETURN_HEADERS);
 	assert_true(str_is(c.envelope_id, S("QQ+20314159")));
