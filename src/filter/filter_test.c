@@ -154,9 +154,10 @@ static struct str with_hops_of_ours(struct buf *out, int count)
 {
 	buf_reset(out);
 	for (int i = 0; i < count; i++)
-		buf_add_c(out, "Received: from a by mx.example.org with ESMTP id 1; Sat, 21 Nov 2026 "
-			       "22:10:00 +0000\r\n"
-			       "Received: from b by c; Sat, 21 Nov 2026 22:10:00 +0000\r\n");
+		buf_add_c(out,
+			  "Received: from a by mx.example.org with ESMTP id 1; Sat, 21 Nov 2026 "
+			  "22:10:00 +0000\r\n"
+			  "Received: from b by c; Sat, 21 Nov 2026 22:10:00 +0000\r\n");
 	buf_add_c(out, "From: a@b\r\n\r\nx\r\n");
 	return buf_str(out);
 }

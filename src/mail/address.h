@@ -11,7 +11,8 @@
  * The case of the local part is kept: whether it matters is for its host to say (rfc5321 2.4).
  */
 struct address {
-	struct str local;  /* without its quotes; at most LIMIT_local_part octets as written (of SRS: LIMIT_srs_local_part) */
+	struct str
+		local; /* without its quotes; at most LIMIT_local_part octets as written (of SRS: LIMIT_srs_local_part) */
 	struct str domain; /* as written; an address literal with its brackets */
 	bool is_quoted;    /* the local part was written as a quoted string */
 	bool is_literal;   /* the domain is an address literal */

@@ -132,6 +132,6 @@ unsigned srs_stamp_age(struct str stamp, int64_t now_us)
 	if (!is_stamp(stamp))
 		return SRS_DAYS;
 	return (day_of(now_us) + SRS_DAYS -
-		(unsigned)(stamp_value(stamp.at[0]) << 5 | stamp_value(stamp.at[1]))) %
+		(unsigned)(stamp_value(stamp.at[0]) * 32 + stamp_value(stamp.at[1]))) %
 	       SRS_DAYS;
 }

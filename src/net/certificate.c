@@ -83,7 +83,18 @@ static void add_fingerprint(struct names *names, const X509 *certificate)
 	add_name(names, buf_str(&text));
 }
 
-/* rfc5280 4.2.1.6: mail addresses and host names; a host name never stands for an address, nor the other way. */
+/* A host name never stands for an address, nor the other way. */
+static bool is_of_its_type(const GENERAL_NAME *name)
+{
+	bool has_at;
+
+	if (name->type != GEN_EMAIL && name->type != GEN_DNS)
+		return false;
+	has_at = str_find(asn1_str(name->d.ia5), '@') != STR_NONE;
+	return has_at == (name->type == GEN_EMAIL);
+}
+
+/* rfc5280 4.2.1.6: mail addresses and host names. */
 static void add_alternatives(struct names *names, const X509 *certificate)
 {
 	GENERAL_NAMES *all = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
@@ -91,9 +102,7 @@ static void add_alternatives(struct names *names, const X509 *certificate)
 	for (int i = 0; i < sk_GENERAL_NAME_num(all); i++) {
 		const GENERAL_NAME *name = sk_GENERAL_NAME_value(all, i);
 
-		if (name->type == GEN_EMAIL && str_find(asn1_str(name->d.ia5), '@') != STR_NONE)
-			add_name(names, asn1_str(name->d.ia5));
-		else if (name->type == GEN_DNS && str_find(asn1_str(name->d.ia5), '@') == STR_NONE)
+		if (is_of_its_type(name))
 			add_name(names, asn1_str(name->d.ia5));
 	}
 	GENERAL_NAMES_free(all);

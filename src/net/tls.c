@@ -147,6 +147,16 @@ static bool expect_names(SSL *ssl, const struct tls_target *target, struct arena
 	return true;
 }
 
+/* Of its own memory. */
+static struct str kept_copy(struct str text)
+{
+	char *copy = malloc(text.len);
+
+	must(copy);
+	memcpy(copy, text.at, text.len);
+	return (struct str){ copy, text.len };
+}
+
 enum err tls_half_aim(struct tls_half *tls, const struct tls_target *target)
 {
 	struct arena arena = { 0 };
@@ -157,12 +167,8 @@ enum err tls_half_aim(struct tls_half *tls, const struct tls_target *target)
 		ok = SSL_set_tlsext_host_name(tls->ssl, str_dup_c(&arena, target->server_name));
 	ok = ok && expect_names(tls->ssl, target, &arena);
 	if (ok && target->sessions && target->session_key.len) {
-		char *key = malloc(target->session_key.len);
-
-		must(key);
-		memcpy(key, target->session_key.at, target->session_key.len);
 		tls->sessions = target->sessions;
-		tls->session_key = (struct str){ key, target->session_key.len };
+		tls->session_key = kept_copy(target->session_key);
 		SSL_set_app_data(tls->ssl, tls);
 		known = tls_sessions_find(tls->sessions, tls->session_key);
 	}

@@ -31,24 +31,31 @@ struct tls_sessions *tls_sessions_new(size_t most)
 	return sessions;
 }
 
-static void forget(struct tls_sessions *sessions, struct kept_session *kept)
+/* It is not among the ages any more. */
+static void drop(struct kept_session *kept)
 {
-	list_remove(&kept->age);
 	list_remove(&kept->bucket);
 	SSL_SESSION_free(kept->session);
 	free(kept);
+}
+
+static void forget(struct tls_sessions *sessions, struct kept_session *kept)
+{
+	list_remove(&kept->age);
+	drop(kept);
 	sessions->count--;
 }
 
 void tls_sessions_drop(struct tls_sessions **sessions)
 {
 	struct tls_sessions *s = *sessions;
+	struct list *link;
 
 	*sessions = NULL;
 	if (!s)
 		return;
-	while (!list_is_empty(&s->ages))
-		forget(s, CONTAINER_OF(s->ages.next, struct kept_session, age));
+	while ((link = list_take_first(&s->ages)))
+		drop(CONTAINER_OF(link, struct kept_session, age));
 	free(s);
 }
 

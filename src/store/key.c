@@ -126,23 +126,23 @@ static enum err read_setting(struct db *db, struct arena *arena, struct str name
 static enum err finish_change(struct store *store, struct arena *arena)
 {
 	unsigned char fresh[CIPHER_KEY];
+	struct str noted = S("");
 	char path[PATH];
-	struct str noted;
+	bool is_short;
 	enum err err;
 
 	key_path(store->folder, "store.key.new", path);
 	err = read_file(path, fresh);
 	if (err == ERR_NOT_FOUND)
 		return OK;
-	if (err && err != ERR_CORRUPT)
-		return err;
-	if (!err)
+	is_short = err == ERR_CORRUPT; /* it was never flushed, and nothing was kept under it */
+	if (is_short)
+		err = OK;
+	else if (!err)
 		err = read_setting(store->writer.db, arena, S("key"), &noted);
-	else
-		noted = S(""); /* too short: it was never flushed, and nothing was kept under it */
-	if (noted.len && str_is(noted, fingerprint(arena, fresh)))
+	if (!err && noted.len && str_is(noted, fingerprint(arena, fresh)))
 		err = take_place(store->folder);
-	else
+	else if (!err)
 		err = unlink(path) == 0 ? OK : fault_errno("remove %s", path);
 	explicit_bzero(fresh, sizeof(fresh));
 	return err;

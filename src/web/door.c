@@ -45,6 +45,8 @@ static void connection_notified(void *cls, struct MHD_Connection *connection, vo
 	(void)connection;
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		*context = door->arriving;
+		if (door->arriving)
+			door->arriving->users++;
 		door->arriving = NULL;
 	} else if (visit) {
 		visit->fd = -1;
@@ -60,15 +62,11 @@ static void hand_over(struct visit *visit, int fd)
 	socklen_t len = (socklen_t)addr_to_sockaddr(&visit->peer, &name, sizeof(name));
 
 	visit->fd = fd;
-	visit->users++;
 	visit->since = now();
 	door->arriving = visit;
 	door_kick(door);
-	if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&name, len) != MHD_YES &&
-	    door->arriving) {
+	if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&name, len) != MHD_YES)
 		visit->fd = -1;
-		visit_let_go(visit);
-	}
 	door->arriving = NULL;
 }
 

@@ -144,7 +144,7 @@ static int walk_all(const struct seeds *seeds, uint64_t first, uint64_t count)
 int seeds_main(const struct seeds *seeds, int argc, char **argv)
 {
 	static const char *const names[] = { "none",   "supervisor", "gate-mx", "gate-user",
-					     "filter", "store",      "relay",      "web" };
+					     "filter", "store",      "relay",   "web" };
 	uint64_t seed;
 
 	static_assert(COUNT_OF(names) == ROLE_KINDS);
