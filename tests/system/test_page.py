@@ -12,6 +12,7 @@ import time
 import urllib.request
 
 import pytest
+from bad_peer import BadPeer
 from glasspost import PROGRAM, ROOT, Server, free_port_base, insecure_tls, wait_for
 from peers_outside import Names, Sink, need_outside, some_address
 
@@ -149,15 +150,15 @@ def test_the_journey_of_a_greylisted_and_retried_message_after_signing_in(tmp_pa
         config = f'relay = users\nresolver = "127.0.0.1:{names.port}"\nqueue_retry_min = 1s\nweb_admins = {{"{ALICE}"}}\n'
         with Server(accounts={ALICE: PASSWORD}, config=config) as server:
             need_page(server.base + 80)
-            with Sink(tmp_path / "busy", places["later"], "-r", "RCPT"), Sink(tmp_path / "sink", places["there"]) as sink:
+            with BadPeer(places["later"], {"RCPT": b"451 4.7.1 Greylisted, come back later\r\n"}) as later, Sink(tmp_path / "sink", places["there"]) as sink:
                 with smtplib.SMTP("127.0.0.1", server.port("submission"), timeout=30) as client:
                     client.starttls(context=insecure_tls())
                     client.login(ALICE, PASSWORD)
                     client.sendmail(ALICE, ["dora@later.example", "carol@there.example"], b"Subject: Your invoice\r\n\r\nHello.\r\n")
+                    client.sendmail(ALICE, [ALICE], b"Subject: To myself\r\n\r\nHello.\r\n")
                 wait_for(sink.taken, seconds=20, what="the message for the first")
-                row = wait_for(lambda: [one for one in server.rows("queue", "list") if one["attempts"] >= 1], what="an attempt")[0]
-            with Sink(tmp_path / "sink2", places["later"]) as sink:
-                server.run("queue", "retry", row["message"])
-                wait_for(sink.taken, seconds=60, what="the message for the second")
+                wait_for(lambda: [one for one in server.rows("queue", "list") if one["attempts"] >= 1], what="an attempt")
+                later.ways = {}
+                wait_for(lambda: later.taken, seconds=60, what="the next attempt")
             assert check("journey", server.base + 80, subject="Your invoice", deferred="dora@later.example", other="carol@there.example",
-                         account=ALICE, password=PASSWORD)["attempts"] >= 2
+                         mine="To myself", account=ALICE, password=PASSWORD)["attempts"] >= 2

@@ -56,8 +56,8 @@ function messages() {
 			const last = own.findLast((e) => e.kind === "attempt" || e.kind === "deliver");
 			const outcome = last?.fields.outcome ?? "queued";
 			return {
-				address, state: outcome === "relayed" ? "delivered" : outcome, outcome, attempts: own.filter((e) => e.kind === "attempt").length,
-				next: last?.fields.next_us ? new Date(last.fields.next_us / 1000).toISOString() : "", session: last?.session ?? "", code: last?.fields.code ?? 0,
+				recipient: address, forwarded_for: "", state: outcome === "relayed" ? "delivered" : outcome, outcome, attempts: own.filter((e) => e.kind === "attempt").length,
+				next: last?.fields.next_us ? new Date(last.fields.next_us / 1000).toISOString() : null, session: last?.session ?? "", code: last?.fields.code ?? 0,
 				enhanced: last?.fields.enhanced ?? "", reply: last?.fields.reply ?? "", peer: last?.fields.peer ?? "", account: last?.fields.account ?? "",
 				folder: last?.fields.folder ?? "", uid: last?.fields.uid ?? 0,
 			};
@@ -118,20 +118,20 @@ function api(request, response, url) {
 	if (what === "events")
 		return stream(request, response, url);
 	if (what === "queue")
-		return json(response, { recipients: messages().flatMap((m) => m.recipients.filter((r) => r.state === "deferred").map((r) => ({ message: m.message, sender: m.sender, recipient: r.address, state: "waiting", attempts: r.attempts, next: r.next, reply: r.reply }))) });
+		return json(response, { recipients: messages().flatMap((m) => m.recipients.filter((r) => r.state === "deferred").map((r) => ({ message: m.message, sender: m.sender, recipient: r.recipient, state: "waiting", attempts: r.attempts, next: r.next, reply: r.reply }))) });
 	if (what === "sessions" && !id)
 		return json(response, { sessions: [...sessions.values()].map(rowOf).sort((a, b) => b.start.localeCompare(a.start)) });
 	if (what === "sessions" && sessions.has(id))
 		return part === "events" ? lines(response, sessions.get(id)) : json(response, rowOf(sessions.get(id)));
 	if (what === "messages" && !id)
-		return json(response, { messages: messages().map((m) => ({ ...m, recipients: m.recipients.map((r) => r.address) })) });
+		return json(response, { messages: messages().map((m) => ({ ...m, recipients: m.recipients.map((r) => r.recipient), more: 0 })) });
 	const message = what === "messages" ? messages().find((m) => m.message === id) : null;
 	if (!message)
 		return missing(response);
 	if (part === "header")
 		return headers.has(id) ? answer(response, 200, "text/plain; charset=utf-8", headers.get(id)) : missing(response);
 	if (part === "events")
-		return lines(response, all().filter((e) => e.fields.message === id || (e.session === message.session && ["data", "connect"].includes(e.kind))));
+		return lines(response, all().filter((e) => e.fields.message === id || ["fetch", "connect"].includes(e.kind) || (e.session === message.session && e.kind === "data")));
 	return json(response, message);
 }
 

@@ -268,9 +268,20 @@ async function journey() {
 	const attempts = await page.locator(`.track:has-text("${options.deferred}") .stage-attempt`).count();
 	must(attempts >= 2, `${attempts} attempts`);
 	must(await page.locator(`.track:has-text("${options.other}") .stage-attempt`).count() === 1, "recipients apart");
-	must((await page.textContent(".slowest")).includes("waiting"), "the slowest part is named");
+	const slowest = await page.textContent(".slowest");
+	must(slowest.includes("waiting"), `the slowest part is named: ${slowest}`);
 	must(/45\d/.test(await page.textContent(".steps")), "each attempt has its reason");
 	must(await page.locator(".steps .step-next").count() >= 1, "and the next time");
+	if (options.mine) {
+		await page.goto(`${base}#/messages`);
+		await page.click(`.messages .item:has-text("${options.mine}")`);
+		await page.waitForSelector(".header-view .field .hop-number");
+		must((await page.textContent(".header-view .field:not(.is-own) pre")).startsWith("Return-Path:"), "the lines that a hop added are marked");
+		must(await page.locator(".chart .stage-deliver").count() === 1, "its way ends in the mailbox");
+		await page.goBack();
+		await page.goBack();
+		await page.waitForSelector(".chart .stage-attempt");
+	}
 	await page.click(`.track:has-text("${options.deferred}") .stage-attempt >> nth=0`);
 	await page.waitForSelector(".film");
 	must((await page.textContent(".headline .protocol")) === "smtp-out", "an attempt opens its film");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // docs/api.md from the page's side.
-import { parseLine, type TraceEvent } from "./trace/event.ts";
+import { inOrder, parseLine, parseTrace, type TraceEvent } from "./trace/event.ts";
 
 export interface Info {
 	name: string;
@@ -35,35 +35,23 @@ export interface MessageRow {
 	session: string;
 	peer: string;
 	sender: string;
+	/* Some of them; `more` counts the others. */
 	recipients: string[];
+	more: number;
 	subject: string;
 	octets: number;
 	state: string;
 }
 
 export interface RecipientRow {
-	address: string;
+	recipient: string;
 	state: string;
 	outcome: string;
-	attempts: number;
-	next: string;
-	session: string;
-	code: number;
-	enhanced: string;
-	reply: string;
-	peer: string;
-	account: string;
-	folder: string;
-	uid: number;
+	next: string | null;
+	forwarded_for: string;
 }
 
-export interface MessageDetail {
-	message: string;
-	time: string;
-	session: string;
-	sender: string;
-	subject: string;
-	octets: number;
+export interface MessageDetail extends Omit<MessageRow, "recipients" | "more"> {
 	recipients: RecipientRow[];
 }
 
@@ -116,6 +104,8 @@ export const api = {
 	session: (id: string) => api.json<SessionRow>(`sessions/${encodeURIComponent(id)}`),
 	messages: async () => (await api.json<{ messages: MessageRow[] }>("messages?limit=500")).messages,
 	message: (id: string) => api.json<MessageDetail>(`messages/${encodeURIComponent(id)}`),
+	messageEvents: async (id: string) => inOrder(parseTrace(await api.text(`messages/${encodeURIComponent(id)}/events`)).events),
+	messageHeader: (id: string) => api.text(`messages/${encodeURIComponent(id)}/header`),
 	queue: async () => (await api.json<{ recipients: QueueRow[] }>("queue")).recipients,
 	signIn: (address: string, password: string) => post("sign-in", { address, password }),
 	signOut: () => post("sign-out", {}),

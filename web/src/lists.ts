@@ -95,7 +95,7 @@ function messageAccepted(event: TraceEvent, id: string): MessageRow {
 	return {
 		message: id, time: new Date(event.wall_us / 1000).toISOString(), session: event.session ?? "",
 		peer: text(event, "peer"), sender: text(event, "sender"),
-		recipients: text(event, "recipients").split(",").filter(Boolean), subject: text(event, "subject"),
+		recipients: text(event, "recipients").split(",").filter(Boolean), more: 0, subject: text(event, "subject"),
 		octets: number(event, "octets"), state: "delivered",
 	};
 }

@@ -158,9 +158,8 @@ test("a greylisted message's journey: attempts, waits, the slowest, each recipie
 	const events = inOrder(recorded("").flat());
 	const accept = events.find((event) => text(event, "subject") === "Your invoice")!;
 	const message = text(accept, "message");
-	const own = events.filter((event) => text(event, "message") === message || (event.session === accept.session && ["connect", "data"].includes(event.kind)));
-	const starts = new Map(events.filter((event) => event.kind === "connect").map((event) => [event.session!, event.wall_us]));
-	const journey = journeyOf(own, message, ["dora@later.example", "carol@there.example"], { now_us: 0, starts });
+	const own = events.filter((event) => text(event, "message") === message || (event.session === accept.session && event.kind === "data") || event.kind === "connect");
+	const journey = journeyOf(own, message, [{ recipient: "dora@later.example" }, { recipient: "carol@there.example" }], 0);
 	const [dora, carol] = journey.tracks;
 	assert.deepEqual(carol!.spans.map((span) => span.stage), ["queue", "attempt"]);
 	const attempts = dora!.spans.filter((span) => span.stage === "attempt");
@@ -177,9 +176,23 @@ test("a greylisted message's journey: attempts, waits, the slowest, each recipie
 test("a message that still waits goes on to now", () => {
 	const accept = made("accept", 0, { message: "M", sender: "a", recipients: "b", octets: 1, us: 0, peer: "p", subject: "s" });
 	const attempt = made("attempt", 1_000_000, { message: "M", recipient: "b", outcome: "deferred", code: 451, enhanced: "4.7.1", reply: "later", peer: "mx", attempts: 1, next_us: accept.wall_us + 9_000_000 });
-	const journey = journeyOf([accept, attempt], "M", ["b"], { now_us: accept.wall_us + 5_000_000, starts: new Map() });
+	const journey = journeyOf([accept, attempt], "M", [{ recipient: "b" }], accept.wall_us + 5_000_000);
 	assert.equal(journey.tracks[0]!.spans.at(-1)!.stage, "wait");
 	assert.equal(journey.end_us, accept.wall_us + 5_000_000);
+});
+
+test("an attempt begins when the queue gave the message out, also in a connection that was there; a report has its own line", () => {
+	const told = (kind: string, at_us: number, fields: Record<string, string | number>) => made(kind, at_us, { message: "M", ...fields }, { session: kind === "attempt" ? "OUT" : null });
+	const journey = journeyOf([
+		made("accept", 0, { message: "M", sender: "a@here", recipients: "b@there", octets: 1, us: 0, peer: "p", subject: "s" }), told("queued", 0, { recipient: "b@there", destination: "there" }),
+		told("claimed", 10, { destination: "there" }), made("connect", 20, { outgoing: 1 }, { session: "OUT" }), told("attempt", 50, { recipient: "b@there", outcome: "deferred" }),
+		told("claimed", 5_000_000, { destination: "elsewhere" }), told("claimed", 9_000_000, { destination: "there" }), told("attempt", 9_000_040, { recipient: "b@there", outcome: "failed", code: 550 }),
+		made("notice", 9_000_100, { message: "R", about: "M", recipient: "a@here", outcome: "delivered" }), made("notice", 9_000_100, { message: "R2", about: "N", recipient: "a@here", outcome: "delivered" }),
+	], "M", [{ recipient: "b@there", forwarded_for: "list@here" }], 0);
+	assert.deepEqual(journey.tracks[0]!.spans.map((span) => [span.stage, span.to_us - span.from_us]), [["queue", 10], ["attempt", 40], ["wait", 8_999_950], ["attempt", 40]]);
+	assert.equal(journey.tracks[0]!.via, "list@here");
+	assert.deepEqual(journey.tracks.slice(1).map((track) => [track.name, track.spans[0]!.stage, track.spans[0]!.message]), [["a@here", "notice", "R"]]);
+	assert.equal(journey.slowest!.span.stage, "wait");
 });
 
 test("the axis keeps order, shows what is short and squeezes what is long", () => {
@@ -189,7 +202,7 @@ test("the axis keeps order, shows what is short and squeezes what is long", () =
 	assert.equal(xOf(axis, journey.begin_us), 0);
 	assert.equal(xOf(axis, journey.end_us), 1);
 	const accept = made("accept", 0, { message: "M", sender: "a", recipients: "b", octets: 1, us: 5000, peer: "p", subject: "s" });
-	const long = journeyOf([accept, made("attempt", 7_200_000_000, { message: "M", recipient: "b", outcome: "relayed", attempts: 1 })], "M", ["b"], { now_us: 0, starts: new Map() });
+	const long = journeyOf([accept, made("attempt", 7_200_000_000, { message: "M", recipient: "b", outcome: "relayed", attempts: 1 })], "M", [{ recipient: "b" }], 0);
 	const squeezed = axisOf(long);
 	assert.ok(squeezed.pieces.some((piece) => piece.squeezed), "two hours are squeezed");
 	assert.ok(squeezed.pieces.every((piece) => piece.width > 0.05), "five milliseconds are seen");

@@ -5,7 +5,7 @@ import type { Header } from "../parse/received.ts";
 import { isSkewed } from "../parse/received.ts";
 import { number, text, type TraceEvent } from "../trace/event.ts";
 
-export type Stage = "submit" | "checks" | "queue" | "attempt" | "wait" | "deliver" | "fetch" | "hop";
+export type Stage = "submit" | "checks" | "queue" | "attempt" | "wait" | "deliver" | "fetch" | "notice" | "hop";
 
 export interface Span {
 	stage: Stage;
@@ -19,6 +19,8 @@ export interface Span {
 	why: string;
 	/* Which film shows it; empty: none. */
 	session: string;
+	/* Another message that it led to: a report; empty: none. */
+	message: string;
 	/* When it will be tried again; 0: never. */
 	next_us: number;
 	/* Which attempt, from 1; 0: none. */
@@ -29,6 +31,8 @@ export interface Span {
 export interface Track {
 	/* Recipient, or the server that wrote the hop. */
 	name: string;
+	/* The address that was given, where an alias leads from it to this one; or empty. */
+	via: string;
 	state: string;
 	spans: Span[];
 }
@@ -43,7 +47,7 @@ export interface Journey {
 }
 
 export function spanOf(stage: Stage, from_us: number, to_us: number, more: Partial<Span> = {}): Span {
-	return { stage, from_us, to_us: Math.max(from_us, to_us), tone: "plain", where: "", why: "", session: "", next_us: 0, attempt: 0, skewed: false, ...more };
+	return { stage, from_us, to_us: Math.max(from_us, to_us), tone: "plain", where: "", why: "", session: "", message: "", next_us: 0, attempt: 0, skewed: false, ...more };
 }
 
 function attemptTone(outcome: string): Span["tone"] {
@@ -54,7 +58,7 @@ function attemptTone(outcome: string): Span["tone"] {
 
 function sharedTrack(events: readonly TraceEvent[], message: string): Track {
 	const accept = events.find((one) => one.kind === "accept" && text(one, "message") === message);
-	const track: Track = { name: accept ? text(accept, "sender") : "", state: "", spans: [] };
+	const track: Track = { name: accept ? text(accept, "sender") : "", via: "", state: "", spans: [] };
 	if (!accept)
 		return track;
 	const own = events.filter((one) => one.session === accept.session);
@@ -73,12 +77,19 @@ function sharedTrack(events: readonly TraceEvent[], message: string): Track {
 interface Past {
 	track: Track;
 	from_us: number;
-	starts: ReadonlyMap<string, number>;
+	/* When the recipient was last taken out of the queue; 0: not since the last attempt. */
+	claimed_us: number;
 }
 
-function takeAttempt(past: Past, event: TraceEvent): void {
+/* An attempt is told at its end. It began when the queue gave the message out, or when its connection did. */
+function beginOf(past: Past, event: TraceEvent, events: readonly TraceEvent[]): number {
+	const connect = events.find((one) => one.kind === "connect" && one.session === event.session);
+	const begin_us = past.claimed_us || (connect ? connect.wall_us : event.wall_us);
+	return Math.max(past.from_us, Math.min(event.wall_us, begin_us));
+}
+
+function takeAttempt(past: Past, event: TraceEvent, begin_us: number): void {
 	const session = event.session ?? "";
-	const begin_us = Math.max(past.from_us, Math.min(event.wall_us, past.starts.get(session) ?? event.wall_us));
 	const count = number(event, "attempts") || past.track.spans.filter((one) => one.stage === "attempt").length + 1;
 	const isFirst = !past.track.spans.some((one) => one.stage === "attempt");
 	if (begin_us > past.from_us)
@@ -90,6 +101,7 @@ function takeAttempt(past: Past, event: TraceEvent): void {
 	}));
 	past.track.state = outcome;
 	past.from_us = event.wall_us;
+	past.claimed_us = 0;
 }
 
 function takeDelivery(past: Past, event: TraceEvent): void {
@@ -102,17 +114,31 @@ function takeDelivery(past: Past, event: TraceEvent): void {
 	past.from_us = Math.max(past.from_us, event.wall_us);
 }
 
-function trackOf(events: readonly TraceEvent[], recipient: string, accepted_us: number, { now_us, starts }: Known): Track {
-	const track: Track = { name: recipient, state: "queued", spans: [] };
-	const past: Past = { track, from_us: accepted_us, starts };
+/* Whom the track is of. */
+export interface Recipient {
+	recipient: string;
+	forwarded_for?: string;
+}
+
+function destinationOf(events: readonly TraceEvent[], recipient: string): string {
+	const queued = events.find((one) => one.kind === "queued" && text(one, "recipient") === recipient);
+	return queued ? text(queued, "destination") : recipient.slice(recipient.lastIndexOf("@") + 1);
+}
+
+function trackOf(events: readonly TraceEvent[], { recipient, forwarded_for = "" }: Recipient, accepted_us: number, now_us: number): Track {
+	const track: Track = { name: recipient, via: forwarded_for, state: "queued", spans: [] };
+	const past: Past = { track, from_us: accepted_us, claimed_us: 0 };
+	const destination = destinationOf(events, recipient);
 	let delivered: TraceEvent | null = null;
 	for (const event of events) {
+		if (event.kind === "claimed" && text(event, "destination") === destination)
+			past.claimed_us = event.wall_us;
 		if (event.kind === "fetch" && delivered && text(event, "account") === text(delivered, "account") && number(event, "uid") === number(delivered, "uid"))
 			track.spans.push(spanOf("fetch", event.wall_us, event.wall_us, { tone: "good", where: text(event, "what"), session: event.session ?? "" }));
 		if (text(event, "recipient") !== recipient)
 			continue;
 		if (event.kind === "attempt")
-			takeAttempt(past, event);
+			takeAttempt(past, event, beginOf(past, event, events));
 		if (event.kind === "deliver") {
 			takeDelivery(past, event);
 			delivered = event;
@@ -123,6 +149,16 @@ function trackOf(events: readonly TraceEvent[], recipient: string, accepted_us: 
 	if (isWaiting && now_us > past.from_us)
 		track.spans.push(spanOf(last ? "wait" : "queue", past.from_us, now_us, { next_us: last?.next_us ?? 0 }));
 	return track;
+}
+
+/* Who was told what became of it. */
+function noticeTracks(events: readonly TraceEvent[], message: string): Track[] {
+	return events.filter((one) => one.kind === "notice" && text(one, "about") === message).map((one) => {
+		const outcome = text(one, "outcome");
+		return { name: text(one, "recipient"), via: "", state: outcome, spans: [spanOf("notice", one.wall_us, one.wall_us, {
+			tone: outcome === "dropped" ? "bad" : "good", message: text(one, "message"),
+		})] };
+	});
 }
 
 /* Fetching is the reader's time, not the mail system's; the rest may be blamed. */
@@ -146,16 +182,10 @@ function finished(journey: Journey): Journey {
 	return journey;
 }
 
-export interface Known {
-	now_us: number;
-	/* When the sessions of attempts began, in microseconds since 1970: an attempt is told at its end. */
-	starts: ReadonlyMap<string, number>;
-}
-
-export function journeyOf(events: readonly TraceEvent[], message: string, recipients: readonly string[], known: Known): Journey {
+export function journeyOf(events: readonly TraceEvent[], message: string, recipients: readonly Recipient[], now_us: number): Journey {
 	const shared = sharedTrack(events, message);
-	const accepted_us = shared.spans.at(-1)?.to_us ?? events[0]?.wall_us ?? known.now_us;
-	const tracks = recipients.map((recipient) => trackOf(events, recipient, accepted_us, known));
+	const accepted_us = shared.spans.at(-1)?.to_us ?? events[0]?.wall_us ?? now_us;
+	const tracks = [...recipients.map((one) => trackOf(events, one, accepted_us, now_us)), ...noticeTracks(events, message)];
 	return finished({ begin_us: accepted_us, end_us: accepted_us, shared, tracks, slowest: null });
 }
 
@@ -168,10 +198,10 @@ export function journeyOfHeader(header: Header): Journey {
 		const span = spanOf("hop", before_us ?? at_us ?? 0, at_us ?? before_us ?? 0, {
 			where: hop.from, tone: isSkewed(hop) ? "wait" : "good", why: [hop.with, hop.id && `id ${hop.id}`, hop.for && `for ${hop.for}`].filter(Boolean).join(", "), skewed: isSkewed(hop),
 		});
-		tracks.push({ name: hop.by || "?", state: "", spans: at_us === null ? [] : [span] });
+		tracks.push({ name: hop.by || "?", via: "", state: "", spans: at_us === null ? [] : [span] });
 		/* A clock that is behind must not make the next hop look slow. */
 		if (at_us !== null && (before_us === null || at_us > before_us))
 			before_us = at_us;
 	}
-	return finished({ begin_us: 0, end_us: 0, shared: { name: "", state: "", spans: [] }, tracks, slowest: null });
+	return finished({ begin_us: 0, end_us: 0, shared: { name: "", via: "", state: "", spans: [] }, tracks, slowest: null });
 }

@@ -3,9 +3,8 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, follow, type Info, type MessageRow, type QueueRow } from "../api.ts";
-import { messagesOf } from "../derived.ts";
 import { clock, day, moment, octets, span } from "../format.ts";
-import { matches, messagesAfter, sessionsAfter, sessionsJoined, type LiveSession } from "../lists.ts";
+import { matches, messagesAfter, ROWS_MAX, sessionsAfter, sessionsJoined, type LiveSession } from "../lists.ts";
 import { Icon, Mark } from "../parts/icons.tsx";
 import { Trouble } from "../parts/trouble.tsx";
 import { linkTo } from "../route.ts";
@@ -15,6 +14,9 @@ import type { TraceEvent } from "../trace/event.ts";
 /* How many rows are drawn before somebody asks for more. */
 const PAGE = 100;
 const QUEUE_KINDS = new Set(["queued", "claimed", "attempt", "queue_change", "notice"]);
+/* What several recipients of a message add up to, only the server knows. */
+const MESSAGE_KINDS = new Set(["accept", "deliver", "attempt", "queue_change"]);
+const MESSAGES_EVERY_MS = 2000;
 
 interface Lists {
 	sessions: LiveSession[];
@@ -42,7 +44,12 @@ function useLists(): { lists: Lists | null; problem: Error | null; lost: number;
 		now.current.queue = queue;
 		show();
 	}, () => {});
-	const ask = () => Promise.all([api.sessions(), messagesOf(), api.queue().catch(() => [])]).then(([sessions, messages, queue]) => {
+	const askMessages = () => api.messages().then((messages) => {
+		const known = new Set(messages.map((row) => row.message));
+		now.current.messages = [...now.current.messages.filter((row) => !known.has(row.message)), ...messages].slice(0, ROWS_MAX);
+		show();
+	}, () => {});
+	const ask = () => Promise.all([api.sessions(), api.messages(), api.queue().catch(() => [])]).then(([sessions, messages, queue]) => {
 		const known = new Set(messages.map((row) => row.message));
 		now.current = {
 			sessions: sessionsJoined(sessions, now.current.sessions),
@@ -56,6 +63,7 @@ function useLists(): { lists: Lists | null; problem: Error | null; lost: number;
 
 	useEffect(() => {
 		let queueTimer = 0;
+		let messagesTimer = 0;
 		const on = (event: TraceEvent) => {
 			now.current.sessions = sessionsAfter(now.current.sessions, event);
 			now.current.messages = messagesAfter(now.current.messages, event);
@@ -64,6 +72,11 @@ function useLists(): { lists: Lists | null; problem: Error | null; lost: number;
 					queueTimer = 0;
 					void askQueue();
 				}, 500);
+			if (MESSAGE_KINDS.has(event.kind) && !messagesTimer)
+				messagesTimer = window.setTimeout(() => {
+					messagesTimer = 0;
+					void askMessages();
+				}, MESSAGES_EVERY_MS);
 			show();
 		};
 		const stop = follow(null, on, (events) => setLost((n) => n + events), setConnected);
@@ -71,6 +84,7 @@ function useLists(): { lists: Lists | null; problem: Error | null; lost: number;
 		return () => {
 			stop();
 			clearTimeout(queueTimer);
+			clearTimeout(messagesTimer);
 			cancelAnimationFrame(draw.current);
 		};
 	}, []);
@@ -227,7 +241,7 @@ function reasonOf(reason: string): string {
 	return found === key ? reason : found;
 }
 
-const TONE_OF_STATE: Record<string, string> = { delivered: "good", relayed: "good", queued: "plain", deferred: "wait", failed: "bad", mixed: "wait" };
+const TONE_OF_STATE: Record<string, string> = { delivered: "good", relayed: "good", queued: "plain", deferred: "wait", held: "wait", failed: "bad", mixed: "wait" };
 
 function stateWord(state: string): string {
 	const key = `state.${state}`;
@@ -251,7 +265,7 @@ function Messages({ rows, words, count }: { rows: MessageRow[]; words: string; c
 						<span class="who">
 							<span class="sender">{row.sender || t("null-sender")}</span>
 							<Icon name="arrow" size={13} />
-							<span class="recipients">{row.recipients.slice(0, 3).join(", ")}{row.recipients.length > 3 ? ` +${row.recipients.length - 3}` : ""}</span>
+							<span class="recipients">{row.recipients.slice(0, 3).join(", ")}{row.recipients.length + row.more > 3 ? ` +${row.recipients.length + row.more - 3}` : ""}</span>
 						</span>
 						<Cell name="state">{stateWord(row.state)}</Cell>
 						<span class="took">{octets(row.octets)}</span>

@@ -2,7 +2,6 @@
 // One message: where it has been, how long each part took, what each hop wrote on it.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, ApiError, follow, type Info, type MessageDetail } from "../api.ts";
-import { aboutMessage } from "../derived.ts";
 import { clock, moment, octets, span as spanWords } from "../format.ts";
 import { axisOf, ticksOf, xOf, type Axis } from "../journey/layout.ts";
 import { journeyOf, type Journey, type Span, type Track } from "../journey/model.ts";
@@ -16,12 +15,11 @@ import { has, t } from "../text.ts";
 import { text, type TraceEvent } from "../trace/event.ts";
 import { Gathering } from "../trace/source.ts";
 
-export function JourneyScreen({ id, info }: { id: string; at: string; info: Info | null }) {
+export function JourneyScreen({ id }: { id: string; at: string; info: Info | null }) {
 	const [detail, setDetail] = useState<MessageDetail | null>(null);
 	const [events, setEvents] = useState<readonly TraceEvent[]>([]);
 	const [header, setHeader] = useState<string | null>(null);
 	const [problem, setProblem] = useState<Error | null>(null);
-	const [starts, setStarts] = useState<ReadonlyMap<string, number>>(new Map());
 	const gathering = useRef(new Gathering());
 	useEffect(() => {
 		let isGone = false;
@@ -29,23 +27,24 @@ export function JourneyScreen({ id, info }: { id: string; at: string; info: Info
 			if (gathering.current.add(more))
 				setEvents([...gathering.current.events]);
 		};
-		const ask = () => aboutMessage(id).then((found) => {
+		const ask = () => Promise.all([api.message(id), api.messageEvents(id)]).then(([found, told]) => {
 			if (isGone)
 				return;
-			setDetail(found.detail);
-			take(found.events);
+			setDetail(found);
+			take(told);
 		}, setProblem);
 		/* An attempt under way shows when it is reported; what led to it is asked for then. */
 		let timer = 0;
 		const stop = follow(null, (event) => {
-			if (text(event, "message") === id && !timer)
+			if ((text(event, "message") === id || text(event, "about") === id) && !timer)
 				timer = window.setTimeout(() => {
 					timer = 0;
 					void ask();
 				}, 300);
 		});
 		void ask();
-		api.text(`messages/${encodeURIComponent(id)}/header`).then((found) => isGone || setHeader(found), (failure: Error) => {
+		/* Who may not read the text has the journey all the same. */
+		api.messageHeader(id).then((found) => isGone || setHeader(found), (failure: Error) => {
 			if (!(failure instanceof ApiError))
 				setProblem(failure);
 		});
@@ -56,17 +55,9 @@ export function JourneyScreen({ id, info }: { id: string; at: string; info: Info
 		};
 	}, [id]);
 	useEffect(() => {
-		const missing = [...new Set(events.flatMap((one) => one.kind === "attempt" && one.session && !starts.has(one.session) ? [one.session] : []))];
-		if (!missing.length)
-			return;
-		/* A session whose record is gone by now began when its attempt was told. */
-		void Promise.all(missing.map((one) => api.session(one).then((row) => [one, Date.parse(row.start) * 1000] as const, () => [one, Infinity] as const)))
-			.then((found) => setStarts((known) => new Map([...known, ...found])));
-	}, [events]);
-	useEffect(() => {
 		document.title = `${detail?.subject || t("journey")} · Glasspost`;
 	}, [detail]);
-	const journey = useMemo(() => detail ? journeyOf(events, id, detail.recipients.map((one) => one.address), { now_us: Date.now() * 1000, starts }) : null, [detail, events, starts]);
+	const journey = useMemo(() => detail ? journeyOf(events, id, detail.recipients, Date.now() * 1000) : null, [detail, events]);
 	if (problem)
 		return <Trouble problem={problem} onRetry={() => location.reload()} />;
 	if (!detail || !journey)
@@ -80,7 +71,7 @@ export function JourneyScreen({ id, info }: { id: string; at: string; info: Info
 						<span>{moment(detail.time)}</span>
 						<span>{octets(detail.octets)}</span>
 						<span>{spanWords(journey.end_us - journey.begin_us)}</span>
-						{header !== null && info?.bodies !== false && <a href={`api/v1/messages/${encodeURIComponent(id)}/raw`} download={`${id}.eml`}>{t("journey.raw")}</a>}
+						{header !== null && <a href={`api/v1/messages/${encodeURIComponent(id)}/raw`} download={`${id}.eml`}>{t("journey.raw")}</a>}
 					</p>
 				</div>
 			</div>
@@ -99,9 +90,10 @@ function Envelope({ detail }: { detail: MessageDetail }) {
 			<Icon name="arrow" size={20} />
 			<ul class="end">
 				{detail.recipients.map((one) => (
-					<li key={one.address}>
+					<li key={one.recipient + one.forwarded_for}>
 						<Mark tone={toneOf(one.state)} label={traceWord("state", one.state)} />
-						<code>{one.address}</code>
+						<code>{one.recipient}</code>
+						{one.forwarded_for && <span class="state-word">{t("journey.forwarded", { for: one.forwarded_for })}</span>}
 						<span class="state-word">{traceWord("state", one.outcome || one.state)}{one.next ? `, ${t("next", { time: moment(one.next) })}` : ""}</span>
 					</li>
 				))}
@@ -122,7 +114,7 @@ export function JourneyView({ journey }: { journey: Journey }) {
 			{journey.slowest && (
 				<p class="slowest"><b>{t("journey.slowest")}</b> {t(`stage.${journey.slowest.span.stage}`)}{journey.slowest.span.attempt > 0 ? ` ${journey.slowest.span.attempt}` : ""}
 					{" · "}{spanWords(journey.slowest.span.to_us - journey.slowest.span.from_us)}
-					{" · "}{Math.round(journey.slowest.share * 100)} %
+					{" · "}{Math.round(journey.slowest.share * 100)}{"\u00a0%"}
 					{journey.slowest.track.name && <span class="slowest-who"> · {journey.slowest.track.name}</span>}
 				</p>
 			)}
@@ -137,7 +129,12 @@ export function JourneyView({ journey }: { journey: Journey }) {
 	);
 }
 
+/* Clocks tell seconds: what is shorter than a few of them is told from its beginning. */
+const SHORT_US = 60_000_000;
+
 function Ruler({ axis }: { axis: Axis }) {
+	const ticks = ticksOf(axis, matchMedia("(max-width: 760px)").matches ? 0.3 : 0.13);
+	const isShort = ticks.length > 1 && ticks.at(-1)!.at_us - ticks[0]!.at_us < SHORT_US;
 	return (
 		<div class="ruler" aria-hidden="true">
 			<div class="track-name" />
@@ -145,7 +142,7 @@ function Ruler({ axis }: { axis: Axis }) {
 				{axis.pieces.filter((piece) => piece.squeezed).map((piece) => (
 					<span key={piece.x} class="squeezed" style={{ left: `${piece.x * 100}%`, width: `${piece.width * 100}%` }}><span>⋯ {spanWords(piece.to_us - piece.from_us)} ⋯</span></span>
 				))}
-				{ticksOf(axis, matchMedia("(max-width: 760px)").matches ? 0.3 : 0.13).map((tick) => <span key={tick.x} class={`tick ${tick.x > 0.9 ? "is-last" : ""}`} style={{ left: `${tick.x * 100}%` }}>{clock(tick.at_us / 1000)}</span>)}
+				{ticks.map((tick, index) => <span key={tick.x} class={`tick ${tick.x > 0.9 ? "is-last" : ""}`} style={{ left: `${tick.x * 100}%` }}>{isShort && index ? `+${spanWords(tick.at_us - ticks[0]!.at_us)}` : clock(tick.at_us / 1000)}</span>)}
 			</div>
 		</div>
 	);
@@ -156,10 +153,17 @@ function describe(span: Span): string {
 		span.next_us > 0 ? t("next", { time: moment(span.next_us / 1000) }) : ""].filter(Boolean).join(" · ");
 }
 
+/* Each attempt opens its film, a report its own journey. */
+function linkOf(span: Span): { href: string; words: string } | null {
+	if (span.message)
+		return { href: linkTo("message", span.message), words: t("journey") };
+	return span.session ? { href: linkTo("session", span.session), words: t("journey.film") } : null;
+}
+
 function TrackView({ track, axis, slowest, isShared }: { track: Track; axis: Axis; slowest: Span | null; isShared: boolean }) {
 	return (
 		<div class="track">
-			<div class="track-name">{isShared ? t("journey.shared") : track.name}{track.state && <span class="track-state">{traceWord("state", track.state)}</span>}</div>
+			<div class="track-name">{isShared ? t("journey.shared") : track.name}{track.via && <span class="track-state">{t("journey.forwarded", { for: track.via })}</span>}{track.state && <span class="track-state">{traceWord("state", track.state)}</span>}</div>
 			<div class="lane-of">
 				{track.spans.map((span, index) => {
 					const left = xOf(axis, span.from_us);
@@ -167,8 +171,9 @@ function TrackView({ track, axis, slowest, isShared }: { track: Track; axis: Axi
 					const classes = `span stage-${span.stage} tone-${span.tone} ${span === slowest ? "is-slowest" : ""} ${span.skewed ? "is-skewed" : ""}`;
 					const place = { left: `${left * 100}%`, width: `max(6px, ${width * 100}%)` };
 					const words = <span class="span-words">{span.stage === "attempt" ? <>{span.attempt}<Icon name={span.tone === "good" ? "check" : span.tone === "bad" ? "cross" : "wait"} size={12} /></> : t(has(`stage.${span.stage}.short`) ? `stage.${span.stage}.short` : `stage.${span.stage}`)}</span>;
-					return span.session
-						? <a key={index} class={classes} style={place} href={linkTo("session", span.session)} title={describe(span)} aria-label={`${describe(span)}. ${t("journey.film")}`}>{words}</a>
+					const link = linkOf(span);
+					return link
+						? <a key={index} class={classes} style={place} href={link.href} title={describe(span)} aria-label={`${describe(span)}. ${link.words}`}>{words}</a>
 						: <span key={index} class={classes} style={place} title={describe(span)} role="img" aria-label={describe(span)}>{words}</span>;
 				})}
 			</div>
@@ -177,6 +182,7 @@ function TrackView({ track, axis, slowest, isShared }: { track: Track; axis: Axi
 }
 
 function Step({ span, track, isSlowest }: { span: Span; track: Track; isSlowest: boolean }) {
+	const link = linkOf(span);
 	return (
 		<li class={isSlowest ? "is-slowest" : ""}>
 			<time>{clock(span.from_us / 1000)}</time>
@@ -190,7 +196,7 @@ function Step({ span, track, isSlowest }: { span: Span; track: Track; isSlowest:
 				{span.next_us > 0 && span.stage === "attempt" && <span class="step-next">{t("next", { time: moment(span.next_us / 1000) })}</span>}
 			</div>
 			<span class="step-took">{span.to_us === span.from_us ? "" : spanWords(span.to_us - span.from_us)}</span>
-			<span class="step-film">{span.session && <a href={linkTo("session", span.session)}>{t("journey.film")}</a>}</span>
+			<span class="step-film">{link && <a href={link.href}>{link.words}</a>}</span>
 		</li>
 	);
 }
