@@ -268,7 +268,7 @@ function Messages({ rows, words, count }: { rows: MessageRow[]; words: string; c
 							<span class="recipients">{row.recipients.slice(0, 3).join(", ")}{row.recipients.length + row.more > 3 ? ` +${row.recipients.length + row.more - 3}` : ""}</span>
 						</span>
 						<Cell name="state">{stateWord(row.state)}</Cell>
-						<span class="took">{octets(row.octets)}</span>
+						<span class="took">{row.octets ? octets(row.octets) : ""}</span>
 					</a>
 				</div>
 			))}

@@ -109,6 +109,8 @@ function toneOf(state: string): string {
 export function JourneyView({ journey }: { journey: Journey }) {
 	const axis = useMemo(() => axisOf(journey), [journey]);
 	const tracks = journey.shared.spans.length ? [journey.shared, ...journey.tracks] : journey.tracks;
+	const steps = tracks.flatMap((track, index) => track.spans.map((span, place) => ({ span, track, key: `${index}/${place}` })))
+		.sort((a, b) => a.span.from_us - b.span.from_us);
 	return (
 		<section class="way" aria-label={t("journey")}>
 			{journey.slowest && (
@@ -123,7 +125,7 @@ export function JourneyView({ journey }: { journey: Journey }) {
 				{tracks.map((track, index) => <TrackView key={index} track={track} axis={axis} slowest={journey.slowest?.span ?? null} isShared={track === journey.shared} />)}
 			</div>
 			<ol class="steps">
-				{tracks.flatMap((track, index) => track.spans.map((span, place) => <Step key={`${index}/${place}`} span={span} track={track} isSlowest={journey.slowest?.span === span} />))}
+				{steps.map(({ span, track, key }) => <Step key={key} span={span} track={track} isSlowest={journey.slowest?.span === span} />)}
 			</ol>
 		</section>
 	);
@@ -163,7 +165,7 @@ function linkOf(span: Span): { href: string; words: string } | null {
 function TrackView({ track, axis, slowest, isShared }: { track: Track; axis: Axis; slowest: Span | null; isShared: boolean }) {
 	return (
 		<div class="track">
-			<div class="track-name">{isShared ? t("journey.shared") : track.name}{track.via && <span class="track-state">{t("journey.forwarded", { for: track.via })}</span>}{track.state && <span class="track-state">{traceWord("state", track.state)}</span>}</div>
+			<div class="track-name">{isShared ? t("journey.shared") : track.spans[0]?.stage === "notice" ? t("journey.report", { recipient: track.name }) : track.name}{track.via && <span class="track-state">{t("journey.forwarded", { for: track.via })}</span>}{track.state && <span class="track-state">{traceWord("state", track.state)}</span>}</div>
 			<div class="lane-of">
 				{track.spans.map((span, index) => {
 					const left = xOf(axis, span.from_us);
