@@ -19,8 +19,8 @@ void answer_sessions(struct exchange *exchange) WAITS
 		json_decref(arguments);
 		return;
 	}
-	rows_answer(exchange,
-		    &(struct listing){ "session list", arguments, "{\"sessions\":[", ",", "]}\n" });
+	rows_answer(exchange, &(struct listing){ "session list", arguments, "{\"sessions\":[", ",",
+						 "]}\n", false });
 }
 
 void answer_session(struct exchange *exchange) WAITS
@@ -35,25 +35,27 @@ void answer_session(struct exchange *exchange) WAITS
 		return;
 	while (!err && !rows.len && !look.has_ended)
 		err = look_next(&look, LOOK_WAIT_MS, &rows);
-	if (!err && look_row(&rows, &row))
-		exchange_say(exchange, MHD_HTTP_OK, exchange->endpoint->type,
-			     str_print(&exchange->arena, "%.*s\n", STR_ARGS(row)));
-	else if (!err && !look.has_failed)
+	if (!err && look_row(&rows, &row)) {
+		exchange_begin(exchange, exchange->endpoint->type);
+		if (rows_write(exchange, row) || exchange_write(exchange, S("\n")))
+			exchange_break(exchange);
+	} else if (!err && !look.has_failed) {
 		exchange_refuse(exchange, MHD_HTTP_NOT_FOUND, "GET /api/v1/sessions",
 				"no session of that id is known, or it is too long ago");
+	}
 	look_close(&look);
 }
 
 void answer_session_events(struct exchange *exchange) WAITS
 {
 	rows_answer(exchange, &(struct listing){ "session show", rows_about(exchange, "session"),
-						 "", "\n", "\n" });
+						 "", "\n", "\n", true });
 }
 
 void answer_queue(struct exchange *exchange) WAITS
 {
 	rows_answer(exchange, &(struct listing){ "queue list", json_object(), "{\"recipients\":[",
-						 ",", "]}\n" });
+						 ",", "]}\n", false });
 }
 
 /* ---- metrics: rows are {"text": LINE} ---- */

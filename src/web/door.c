@@ -2,6 +2,7 @@
 #include "web/door.h"
 #include "net/net.h"
 #include "web/exchange.h"
+#include "web/guard.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,8 +223,9 @@ static enum MHD_Result requested(void *cls, struct MHD_Connection *connection, c
 	if (!visit)
 		return MHD_NO;
 	if (!exchange) {
-		*context = exchange_new(door, visit, connection, method, url);
-		return MHD_YES;
+		exchange = exchange_new(door, visit, connection, method, url);
+		*context = exchange;
+		return guard_begin(exchange) || exchange_answer(exchange) ? MHD_YES : MHD_NO;
 	}
 	if (*len) {
 		exchange_take_body(exchange, (struct str){ data, *len });

@@ -4,7 +4,7 @@
 #include "web/route.h"
 #include "web/sign_in.h"
 
-enum { HEARTBEAT_MS = 15000, SLOW_MS = 2000, EVENT_MAX = 1 << 17 };
+enum { HEARTBEAT_MS = 15000, LOOK_UP_MS = 500, SLOW_MS = 2000, EVENT_MAX = 1 << 17 };
 
 struct following {
 	struct exchange *exchange;
@@ -142,13 +142,12 @@ static void go_on(struct following *f) WAITS
 	struct str rows;
 	enum err err = exchange_write(f->exchange, S(": events follow\nretry: 1000\n\n"));
 
-	while (!err && !f->look.has_ended) {
+	/* A call is not interrupted: it is a short one, so that nobody waits for us when the browser or the role ends. */
+	while (!err && !f->look.has_ended && !f->exchange->is_over &&
+	       !f->exchange->door->web->is_closing) {
 		moment next = beaten + (moment)HEARTBEAT_MS * 1000;
-		int64_t wait_ms = next > now() ? (next - now()) / 1000 : 0;
 
-		if (f->exchange->is_over)
-			break;
-		err = look_next(&f->look, wait_ms, &rows);
+		err = look_next(&f->look, LOOK_UP_MS, &rows);
 		if (!err)
 			err = send_rows(f, rows);
 		if (!err && now() >= next) {

@@ -47,6 +47,33 @@ static bool admit_change(struct exchange *exchange, struct str host)
 	return true;
 }
 
+static enum MHD_Result note_field(void *cls, enum MHD_ValueKind kind, const char *name,
+				  size_t name_len, const char *value, size_t value_len)
+{
+	(void)kind;
+	framing_note(cls, (struct str){ name, name_len },
+		     (struct str){ value ? value : "", value ? value_len : 0 });
+	return MHD_YES;
+}
+
+bool guard_begin(struct exchange *exchange)
+{
+	struct framing framing = { 0 };
+	const char *complaint;
+
+	MHD_get_connection_values_n(exchange->connection, MHD_HEADER_KIND, note_field, &framing);
+	complaint = framing_complaint(&framing);
+	if (complaint)
+		exchange_refuse(exchange, MHD_HTTP_BAD_REQUEST, NULL, "%s", complaint);
+	else if (framing.has_coding)
+		exchange_refuse(exchange, MHD_HTTP_LENGTH_REQUIRED, "send Content-Length",
+				"Transfer-Encoding is not taken here");
+	else
+		return true;
+	exchange_set_header(exchange, "Connection", "close");
+	return false;
+}
+
 bool guard_admit(struct exchange *exchange)
 {
 	struct str host = exchange_header(exchange, "Host");

@@ -8,6 +8,11 @@
  */
 #include "web/exchange.h"
 
+/*
+ * As soon as the header is there, before the body is read. False: it is refused, the answer is said, and the connection
+ * ends with it: nobody knows where the next request would begin.
+ */
+bool guard_begin(struct exchange *exchange);
 /* False: it is refused, the answer is said. Else exchange->who and ->account are known. */
 bool guard_admit(struct exchange *exchange);
 /* Does anybody have to sign in? Not in `glasspost dev`, where any password would do. */

@@ -16,8 +16,8 @@ void answer_messages(struct exchange *exchange) WAITS
 		json_decref(arguments);
 		return;
 	}
-	rows_answer(exchange,
-		    &(struct listing){ "message list", arguments, "{\"messages\":[", ",", "]}\n" });
+	rows_answer(exchange, &(struct listing){ "message list", arguments, "{\"messages\":[", ",",
+						 "]}\n", false });
 }
 
 /* ---- one: the first row is the message, the others are its recipients ---- */
@@ -33,7 +33,7 @@ static enum err write_recipients(struct look *look, struct str rows, bool *any) 
 			err = *any ? exchange_write(exchange, S(",")) : OK;
 			*any = true;
 			if (!err)
-				err = exchange_write(exchange, row);
+				err = rows_write(exchange, row);
 		}
 		rows = (struct str){ 0 };
 		if (!err)
@@ -57,7 +57,7 @@ void answer_message(struct exchange *exchange) WAITS
 	if (!err && !look.has_failed && look_row(&rows, &row)) {
 		exchange_begin(exchange, exchange->endpoint->type);
 		/* Its last octet is the brace that ends it. */
-		err = exchange_write(exchange, str_first(row, row.len - 1));
+		err = rows_write(exchange, str_first(row, row.len - 1));
 		if (!err)
 			err = exchange_write(exchange, S(",\"recipients\":["));
 		if (!err)
@@ -73,7 +73,7 @@ void answer_message(struct exchange *exchange) WAITS
 void answer_message_events(struct exchange *exchange) WAITS
 {
 	rows_answer(exchange, &(struct listing){ "message events", rows_about(exchange, "message"),
-						 "", "\n", "\n" });
+						 "", "\n", "\n", true });
 }
 
 /* ---- its text: rows are {"octets": BASE64} ---- */

@@ -4,6 +4,14 @@
 
 enum { ROWS_MAX = 1000 };
 
+enum err rows_write(struct exchange *exchange, struct str row) WAITS
+{
+	OWNED(buf) struct buf out = BUF(6 * row.len + 1);
+
+	must(!json_mend(&out, row));
+	return exchange_write(exchange, buf_str(&out));
+}
+
 static enum err write_rows(struct exchange *exchange, const struct listing *listing,
 			   struct str rows, bool *first) WAITS
 {
@@ -14,7 +22,8 @@ static enum err write_rows(struct exchange *exchange, const struct listing *list
 		err = *first ? OK : exchange_write(exchange, str_of(listing->between));
 		*first = false;
 		if (!err)
-			err = exchange_write(exchange, row);
+			err = listing->is_trace ? exchange_write(exchange, row)
+						: rows_write(exchange, row);
 	}
 	return err;
 }

@@ -11,8 +11,11 @@ struct listing {
 	const char *before; /* the rows, and between them, and after */
 	const char *between;
 	const char *after;
+	bool is_trace; /* rows are events: written so that nothing in them is obeyed */
 };
 
+/* A row, with what a terminal would obey or a reader not see spelt out. */
+enum err rows_write(struct exchange *exchange, struct str row) WAITS;
 /* Says the answer, also when it is a refusal. */
 void rows_answer(struct exchange *exchange, const struct listing *listing) WAITS;
 /* {what: the id in the path} */

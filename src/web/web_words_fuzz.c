@@ -21,6 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 	struct str origin = take_line(&rest);
 	struct str list = take_line(&rest);
 	struct str path = take_line(&rest);
+	struct framing framing = { 0 };
 	char text[ID_TEXT + 1];
 	uint64_t id;
 
@@ -28,6 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *octets, size_t len)
 	must(!origin_is_of(origin, host) || origin.len > host.len);
 	if (list_has(list, S("gzip")))
 		must(list.len >= 4);
+	framing_note(&framing, host, origin);
+	framing_note(&framing, origin, list);
+	must(framing.lengths < 2 || framing_complaint(&framing));
 	(void)type_is_json(list);
 	if (path_fits(S("/api/v1/sessions/{id}/events"), path, &id)) {
 		id_print(id, text);

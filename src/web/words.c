@@ -56,6 +56,53 @@ bool host_is_local(struct str host)
 	       (str_is_nocase(name, S("localhost")) || str_ends_nocase(name, S(".localhost")));
 }
 
+/* rfc9110 5.6.2 */
+static bool is_token_letter(unsigned char c)
+{
+	return ascii_is_alpha(c) || ascii_is_digit(c) || (c && strchr("!#$%&'*+-.^_`|~", (char)c));
+}
+
+static bool is_value(struct str value)
+{
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.at[i];
+
+		if ((c < ' ' && c != '\t') || c == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+void framing_note(struct framing *framing, struct str name, struct str value)
+{
+	struct scan scan = scan_of(name);
+	uint64_t length;
+
+	/* rfc9112 5.1: no blank before the colon; 2.2: no bare CR, and no NUL. */
+	if (!take_while(&scan, is_token_letter).len || !scan_at_end(&scan) || !is_value(value))
+		framing->is_unsound = true;
+	if (str_is_nocase(name, S("Host")))
+		framing->hosts++;
+	if (str_is_nocase(name, S("Transfer-Encoding")))
+		framing->has_coding = true;
+	if (!str_is_nocase(name, S("Content-Length")))
+		return;
+	framing->lengths++;
+	if (!str_to_u64(value, INT64_MAX, &length))
+		framing->is_unsound = true;
+}
+
+const char *framing_complaint(const struct framing *framing)
+{
+	if (framing->is_unsound)
+		return "a header field is not well-formed";
+	if (framing->hosts > 1)
+		return "the request names its host twice";
+	if (framing->lengths > 1)
+		return "the request names its length twice";
+	return NULL;
+}
+
 bool origin_is_of(struct str origin, struct str host)
 {
 	static const struct str schemes[] = { { "http://", 7 }, { "https://", 8 } };

@@ -9,6 +9,18 @@ bool host_is_sound(struct str host);
 bool host_is_local(struct str host);
 /* Origin: http:// or https:// and exactly this Host. */
 bool origin_is_of(struct str origin, struct str host);
+/*
+ * A header field, in what it says about where a request begins and ends. Two readers of one connection (a proxy, and we)
+ * that read it otherwise would let one request hide in another: what could be read in two ways is not read at all.
+ */
+struct framing {
+	unsigned hosts, lengths;
+	bool has_coding; /* Transfer-Encoding: nobody needs it here */
+	bool is_unsound;
+};
+void framing_note(struct framing *framing, struct str name, struct str value);
+/* NULL: there is one way to read it; else why not. */
+const char *framing_complaint(const struct framing *framing);
 /* application/json, with parameters or without. */
 bool type_is_json(struct str type);
 /* Does If-None-Match: or Accept-Encoding: list it? A parameter of q=0 takes it out again. */

@@ -55,6 +55,47 @@ static void an_origin_must_be_this_host_to_the_letter(void **state)
 	assert_false(origin_is_of(S("ftp://a"), S("a")));
 }
 
+static const char *complaint_of(const char *const fields[][2])
+{
+	struct framing framing = { 0 };
+
+	for (size_t i = 0; fields[i][0]; i++)
+		framing_note(&framing, str_of(fields[i][0]), str_of(fields[i][1]));
+	return framing_complaint(&framing);
+}
+
+static void a_request_that_could_be_read_in_two_ways_is_not_read(void **state)
+{
+	static const char *const good[][2] = { { "Host", "localhost" },
+					       { "content-length", "12" },
+					       { "X-Odd_Name.1", "any thing\twith tabs" },
+					       { 0 } };
+	static const char *const bad[][3][2] = {
+		{ { "Content-Length", "2" }, { "Content-Length", "2" } },
+		{ { "Content-Length", "2, 2" } },
+		{ { "Content-Length", "+2" } },
+		{ { "Content-Length", "0x2" } },
+		{ { "Content-Length", "" } },
+		{ { "Content-Length", "99999999999999999999" } },
+		{ { "Content-Length ", "2" } },
+		{ { "Host", "a" }, { "HOST", "a" } },
+		{ { "", "x" } },
+		{ { "X\xc3\xbc", "x" } },
+		{ { "X", "a\rContent-Length: 2" } },
+		{ { "X", "a\x7f" } },
+	};
+	struct framing framing = { 0 };
+
+	(void)state;
+	assert_null(complaint_of(good));
+	for (size_t i = 0; i < COUNT_OF(bad); i++)
+		assert_non_null(complaint_of(bad[i]));
+	framing_note(&framing, S("X"), (struct str){ "a\0b", 3 });
+	assert_true(framing.is_unsound);
+	framing_note(&framing, S("transfer-encoding"), S("identity"));
+	assert_true(framing.has_coding);
+}
+
 static void a_list_has_what_it_does_not_weigh_with_nothing(void **state)
 {
 	(void)state;
@@ -101,6 +142,7 @@ int main(void)
 		cmocka_unit_test(a_host_is_a_name_or_an_address_and_perhaps_a_port),
 		cmocka_unit_test(only_names_of_this_machine_are_local),
 		cmocka_unit_test(an_origin_must_be_this_host_to_the_letter),
+		cmocka_unit_test(a_request_that_could_be_read_in_two_ways_is_not_read),
 		cmocka_unit_test(a_list_has_what_it_does_not_weigh_with_nothing),
 		cmocka_unit_test(a_body_is_json_by_its_type_only),
 		cmocka_unit_test(a_path_with_an_id_fits_its_pattern),
