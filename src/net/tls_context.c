@@ -93,6 +93,14 @@ static bool ticket_mac_init(EVP_MAC_CTX *mac, const struct ticket_key *key)
 	return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
+/* A ticket of TLS 1.3 is good for one resumption (rfc8446 C.4): clients that know so need the next one. */
+static bool wants_new_ticket(const SSL *ssl, const struct ticket_key *key)
+{
+	const struct tls_context *context = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	return SSL_version(ssl) >= TLS1_3_VERSION || key != &context->tickets[0];
+}
+
 /* 1: used; 2: used, and make a new ticket; 0: unknown key; -1: failed. */
 static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *cipher,
 		     EVP_MAC_CTX *mac, int is_new)
@@ -111,7 +119,7 @@ static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CI
 	if (EVP_CipherInit_ex2(cipher, EVP_aes_256_cbc(), key->aes, iv, is_new, NULL) != 1 ||
 	    !ticket_mac_init(mac, key))
 		return -1;
-	return is_new || key == &context->tickets[0] ? 1 : 2;
+	return !is_new && wants_new_ticket(ssl, key) ? 2 : 1;
 }
 
 /* ---- ALPN: a client that names protocols must name ours (a web page cannot talk to us) ---- */
