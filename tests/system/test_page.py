@@ -141,6 +141,13 @@ def test_hostile_protocol_text_and_headers_cannot_run(dev):
     assert check("attacks", dev.web)["tried"] == len(attacks)
 
 
+def test_an_answer_shows_the_rule_and_its_line_of_the_configuration():
+    with Server(accounts={ALICE: PASSWORD}, config=f'message_size_max = 1M\nweb_admins = {{"{ALICE}"}}\n') as server:
+        need_page(server.base + 80)
+        speak(server.port("smtp"), ["EHLO large.example", "MAIL FROM:<a@large.example> SIZE=99999999", "RCPT TO:<b@example.org>", "QUIT"])
+        check("reason", server.base + 80, account=ALICE, password=PASSWORD)
+
+
 def test_the_journey_of_a_greylisted_and_retried_message_after_signing_in(tmp_path):
     need_outside()
     places = {"there": some_address(), "later": some_address()}

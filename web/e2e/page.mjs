@@ -257,11 +257,8 @@ async function follow() {
 /* A message that was put off and tried again: its attempts, the slowest part, films, whose header lines. */
 async function journey() {
 	const { browser, page, faults } = await open(base, { path: "#/messages" });
-	if (options.account) {
-		await page.fill("input[type=email]", options.account);
-		await page.fill("input[type=password]", options.password);
-		await page.click("button[type=submit]");
-	}
+	if (options.account)
+		await signIn(page);
 	await page.waitForSelector(".messages");
 	await page.click(`.messages .item:has-text("${options.subject}")`);
 	await page.waitForSelector(".chart .stage-attempt");
@@ -288,6 +285,31 @@ async function journey() {
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return { attempts };
+}
+
+/* What a rule decided is shown with the line of the configuration that says so. */
+async function reason() {
+	const { browser, page, faults } = await open(base, { path: "#/sessions" });
+	await signIn(page);
+	await page.waitForSelector(".sessions");
+	await openFilm(page, { protocol: "smtp" });
+	await page.keyboard.press("n");
+	await page.keyboard.press("ArrowRight");
+	await until(async () => (await page.textContent(".panel .line")).startsWith("552"), "the refusal");
+	const why = await page.textContent(".panel-why .reasons");
+	must(why.includes("message_size_max") && /glasspost\.conf:\d+/.test(why), `rule and line: ${why}`);
+	await page.keyboard.press("n");
+	await until(async () => (await page.textContent(".panel .line")).startsWith("503"), "the next refusal");
+	must((await page.textContent(".panel-why .hint")).includes("order of the protocol"), "no rule, but the order");
+	await browser.close();
+	must(!faults.length, faults.join("\n"));
+	return {};
+}
+
+async function signIn(page) {
+	await page.fill("input[type=email]", options.account);
+	await page.fill("input[type=password]", options.password);
+	await page.click("button[type=submit]");
 }
 
 const PASTED = `Received: from b.example (b.example [192.0.2.2]) by c.example with ESMTPS id 3; Sun, 22 Nov 2026 10:34:12 +0000
@@ -503,7 +525,7 @@ async function forEveryone() {
 	return {};
 }
 
-const CHECKS = { live, player, explained, follow, journey, elsewhere, axe, attacks, large, forEveryone };
+const CHECKS = { live, player, explained, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
 try {
 	must(Object.hasOwn(CHECKS, check), `there is no check ${check}; there are ${Object.keys(CHECKS).join(", ")}`);
 	console.log(JSON.stringify(await CHECKS[check]()));

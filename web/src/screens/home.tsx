@@ -79,7 +79,10 @@ function useLists(): { lists: Lists | null; problem: Error | null; lost: number;
 				}, MESSAGES_EVERY_MS);
 			show();
 		};
-		const stop = follow(null, on, (events) => setLost((n) => n + events), setConnected);
+		const stop = follow(null, on, (events) => {
+			setLost((n) => n + events);
+			void ask();
+		}, setConnected);
 		void ask();
 		return () => {
 			stop();

@@ -13,11 +13,10 @@ export interface Source {
 }
 
 export function recordedSession(session: string): Source {
-	return {
-		id: session,
-		load: async () => inOrder(parseTrace(await api.text(`sessions/${encodeURIComponent(session)}/events`)).events),
-		follow: (on) => follow(session, (event) => on([event])),
-	};
+	const load = async () => inOrder(parseTrace(await api.text(`sessions/${encodeURIComponent(session)}/events`)).events);
+	/* What came too fast to be told is on record a moment later. */
+	const loadLost = (on: (events: TraceEvent[]) => void) => setTimeout(() => void load().then(on, () => {}), 1000);
+	return { id: session, load, follow: (on) => follow(session, (event) => on([event]), () => loadLost(on)) };
 }
 
 export function fileOf(name: string, events: TraceEvent[]): Source {
