@@ -506,6 +506,22 @@ async function large() {
 	return best;
 }
 
+/* Words of the interface that are shown in English though there are German ones. */
+async function untranslated(page) {
+	return page.evaluate(async () => {
+		const [english, german] = await Promise.all(["en", "de"].map(async (name) => (await fetch(`texts/${name}.json`)).json()));
+		const words = new Set(Object.keys(english).filter((key) => german[key] !== english[key] && !/\{/.test(english[key])).map((key) => english[key]));
+		for (const same of Object.values(german))
+			words.delete(same);
+		const found = [];
+		const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+		while (walker.nextNode())
+			if (words.has(walker.currentNode.data.trim()) && !walker.currentNode.parentElement.closest(".explanation, .prose, .about, code, select"))
+				found.push(walker.currentNode.data);
+		return found;
+	});
+}
+
 /* The interface in its second language, and less motion for who wants less. */
 async function forEveryone() {
 	const { browser, page, faults } = await open(base, { path: "#/sessions", still: true });
@@ -518,6 +534,19 @@ async function forEveryone() {
 	await page.keyboard.press("ArrowRight");
 	must(await page.evaluate(() => getComputedStyle(document.querySelector(".row.is-now .line") ?? document.body).animationName) === "none", "no movement for who wants none");
 	must(((await page.getAttribute(".row.is-now", "aria-label")) ?? "").length > 10, "each row has a sentence");
+	await page.keyboard.press("]");
+	await page.keyboard.press("]");
+	await page.keyboard.press("]");
+	await page.keyboard.press("]");
+	await page.keyboard.press(" ");
+	await until(() => page.evaluate(() => document.querySelector(".ladder").scrollTop > 0 && document.querySelector(".row.is-now") !== null), "the ladder turns its pages", 10_000);
+	await page.keyboard.press(" ");
+	for (const screen of ["sessions", "messages", "queue", "open"]) {
+		const left = await untranslated(page);
+		must(!left.length, `in English: ${left}`);
+		await page.goto(`${base}#/${screen}`);
+		await page.waitForSelector("h1");
+	}
 	await page.keyboard.press("Tab");
 	must(await page.evaluate(() => document.activeElement !== document.body), "everything is reached by Tab");
 	await browser.close();

@@ -119,18 +119,21 @@ function placeInSight(layout: Layout, player: Player, scrolled: number, height: 
 	return isInSight ? null : Math.max(0, Math.min(layout.total - height, top - height * 0.45));
 }
 
-/* While it plays, the ladder glides after its head. */
+/* While it plays, the ladder glides after its head; for who wants less motion, it turns pages. */
 function useGlide(box: { current: HTMLDivElement | null }, layout: Layout, player: Player): void {
 	useEffect(() => {
 		if (!player.isPlaying)
 			return;
 		let frame = 0;
+		const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
 		const glide = () => {
 			const element = box.current;
 			const top = layout.top[player.place];
 			if (element && top !== undefined) {
 				const way = Math.max(0, top - element.clientHeight * 0.55) - element.scrollTop;
-				if (Math.abs(way) > 1)
+				if (isStill && Math.abs(way) > element.clientHeight * 0.4)
+					element.scrollTop += way + element.clientHeight * 0.3;
+				else if (!isStill && Math.abs(way) > 1)
 					element.scrollTop += way > 0 && way < 8 ? 1 : way * 0.14;
 			}
 			frame = requestAnimationFrame(glide);
