@@ -20,13 +20,30 @@ static bool gather_row(void *context, const json_t *row)
 	return copy && json_array_append_new(rows, copy) == 0;
 }
 
+/* Of a listing that is printed as it comes. */
+struct printing {
+	struct buf line;
+	size_t rows;
+};
+
+static bool print_row_text(void *context, struct str row)
+{
+	struct printing *printing = context;
+
+	buf_reset(&printing->line);
+	if (json_mend(&printing->line, row))
+		return false;
+	fputs(printing->rows++ ? ",\n " : "[\n ", stdout);
+	fwrite(printing->line.at, 1, printing->line.len, stdout);
+	return true;
+}
+
 static void print_rows(const struct asking *asking, const json_t *rows)
 {
 	if (asking->output == OUTPUT_TABLE)
 		print_table(rows);
-	if (asking->output == OUTPUT_JSON) {
+	if (asking->output == OUTPUT_JSON && !asking->is_long)
 		print_json(rows, true);
-	}
 }
 
 static int tell(const struct control_client *client, enum err err)
@@ -46,6 +63,8 @@ static int tell(const struct control_client *client, enum err err)
 
 static int ask_client(struct control_client *client, const struct asking *asking, json_t *rows)
 {
+	bool is_long = asking->is_long && asking->output == OUTPUT_JSON;
+	struct printing printing = { .line = BUF(6 * LIMIT_control_line) };
 	json_t *last = NULL;
 	struct control_request request = {
 		.command = asking->command,
@@ -54,8 +73,17 @@ static int ask_client(struct control_client *client, const struct asking *asking
 		.context = asking->row ? asking->context : rows,
 		.timeout_ms = asking->timeout_ms,
 	};
-	enum err err = control_ask(client, &request, &last);
 	int status = EX_OK;
+	enum err err;
+
+	if (is_long) {
+		request.text = print_row_text;
+		request.context = &printing;
+	}
+	err = control_ask(client, &request, &last);
+	if (is_long)
+		puts(printing.rows ? "\n]" : "[]");
+	buf_drop(&printing.line);
 
 	if (!err && asking->output == OUTPUT_TABLE && asking->empty && !json_array_size(rows))
 		puts(asking->empty);

@@ -76,6 +76,7 @@ struct asking {
 	const char *command;
 	json_t *arguments; /* taken over; NULL: none */
 	enum output output;
+	bool is_long; /* OUTPUT_JSON: there may be very many, each is printed on a line as it comes */
 	const char *empty; /* what a table without rows says; NULL: nothing */
 	/* In place of output, when set. */
 	bool (*row)(void *context, const json_t *row);

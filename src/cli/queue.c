@@ -21,7 +21,12 @@ static int ask_list(const struct invocation *invocation, const char *command, js
 
 int run_queue_list(const struct invocation *invocation)
 {
-	return ask_list(invocation, "queue list", NULL);
+	return ask_server(invocation, &(struct asking){ .role = "store",
+							.command = "queue list",
+							.output = listing(invocation),
+							.is_long = true,
+							.empty = "the queue is empty",
+							.timeout_ms = 120000 });
 }
 
 int run_queue_stats(const struct invocation *invocation)

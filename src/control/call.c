@@ -99,6 +99,31 @@ enum err control_row_text(struct control_call *call, struct str json) WAITS
 	return connection_send(call->connection);
 }
 
+enum err control_rows_text(struct control_call *call, struct str rows) WAITS
+{
+	struct control_connection *connection = call->connection;
+	struct buf *out = &connection->out;
+	struct scan scan = scan_of(rows);
+	const size_t frame = sizeof("{\"row\":}\n") - 1;
+	enum err err = OK;
+	struct str row;
+
+	buf_reset(out);
+	while (!err && take_until(&scan, '\n', &row)) {
+		if (connection->sink || row.len + frame > LIMIT_control_line) {
+			err = control_row_text(call, row);
+			continue;
+		}
+		if (out->len + row.len + frame > LIMIT_control_line)
+			err = connection_send(connection);
+		buf_add(out, S("{\"row\":"));
+		buf_add(out, row);
+		buf_add(out, S("}\n"));
+	}
+	must(err || scan_at_end(&scan)); /* the last row lacks its end */
+	return err || !out->len ? err : connection_send(connection);
+}
+
 void control_result(struct control_call *call, const char *name, json_t *value)
 {
 	json_object_set_new(call->result, name, value);

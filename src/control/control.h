@@ -78,6 +78,8 @@ bool control_has(const struct control_call *call, const char *name);
 enum err control_row(struct control_call *call, json_t *row) WAITS;
 /* The same for an object that is JSON text already, without line ends: {"row":TEXT}. */
 enum err control_row_text(struct control_call *call, struct str json) WAITS;
+/* Many of these, each ended by LF: they go out together. */
+enum err control_rows_text(struct control_call *call, struct str rows) WAITS;
 /* A member of the last line, beside "ok": takes `value` over. */
 void control_result(struct control_call *call, const char *name, json_t *value);
 /* What the user reads when the command fails, and what to do about it (hint may be NULL). ERR_DENIED. */
@@ -101,6 +103,9 @@ struct control_request {
 	bool (*row)(void *context, const json_t *row);
 	void *context;
 	int64_t timeout_ms; /* of silence; 0: as long as it takes (follow) */
+	/* In place of `row`, when set: the row as the server spells it, unread but for its ends and its depth; it may
+	   have been a role that has fallen to somebody. */
+	bool (*text)(void *context, struct str row);
 };
 
 /*

@@ -216,7 +216,7 @@ static void ask_echo(struct house *house)
 		json_pack("{s:s,s:i,s:b}", "address", "anna@example.org", "count", 3, "flag", 1);
 	json_t *row = NULL;
 	json_t *last = NULL;
-	struct control_request request = { "echo", arguments, keep_row, &row, 5000 };
+	struct control_request request = { "echo", arguments, keep_row, &row, 5000, NULL };
 
 	for (int i = 0; i < 3; i++) { /* one connection serves several requests */
 		must(control_ask(client, &request, &last) == OK);
@@ -256,7 +256,7 @@ static void ask_many_rows(struct house *house)
 	struct control_client *client = client_of(house);
 	json_t *arguments = json_pack("{s:i}", "count", 20000);
 	unsigned count = 0;
-	struct control_request request = { "rows", arguments, count_row, &count, 20000 };
+	struct control_request request = { "rows", arguments, count_row, &count, 20000, NULL };
 
 	must(control_ask(client, &request, NULL) == OK);
 	must(count == 20000);
@@ -361,7 +361,7 @@ static void ask_octets(struct house *house)
 {
 	struct control_client *client = client_of(house);
 	json_t *row = NULL;
-	struct control_request request = { "octets", NULL, keep_row, &row, 5000 };
+	struct control_request request = { "octets", NULL, keep_row, &row, 5000, NULL };
 
 	must(control_ask(client, &request, NULL) == OK);
 	must(!strcmp(json_string_value(json_object_get(row, "octets")), "a\xef\xbf\xbd"

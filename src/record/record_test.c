@@ -98,7 +98,7 @@ static bool gather(void *context, const json_t *row)
 static enum err ask(struct house *house, const char *command, json_t *arguments)
 {
 	struct control_client *client = client_of(house);
-	struct control_request request = { command, arguments, gather, house, 20000 };
+	struct control_request request = { command, arguments, gather, house, 20000, NULL };
 	enum err err;
 
 	json_decref(house->rows);

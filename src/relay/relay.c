@@ -33,14 +33,21 @@ struct errand {
 
 /* ---- asking for work ---- */
 
-static enum err ask(struct relay *relay, struct str only, struct arena *arena,
+/* What goes the way of a session, in place of the lease that it had; or anything. */
+struct wanted {
+	struct str only;
+	uint64_t instead;
+};
+
+static enum err ask(struct relay *relay, const struct wanted *wanted, struct arena *arena,
 		    struct answer_queue_claim *claim) WAITS
 {
 	struct ask_queue_claim ask = { .run = relay->run,
 				       .site_max = relay->role->config->relay_site_connections,
 				       .recipients_max = LIMIT_queue_batch,
-				       .wait_ms = only.len ? 0 : CLAIM_WAIT_MS,
-				       .only = only };
+				       .wait_ms = wanted->only.len ? 0 : CLAIM_WAIT_MS,
+				       .only = wanted->only,
+				       .instead = wanted->instead };
 
 	return call_queue_claim(relay->role->store, &ask, arena, claim,
 				in_ms((int64_t)ask.wait_ms + CALL_MS));
@@ -86,13 +93,14 @@ static struct ask_queue_report report_of(struct errand *errand)
 		results[count] = (uint64_t)said->result;
 		codes[count] = said->reply.code;
 		notifies[count] = attempt->notifies[i];
-		enhanced[count] = said->reply.enhanced;
+		enhanced[count] = str_dup(arena, said->reply.enhanced);
 		texts[count++] = one_line(arena, said->reply.text);
 	}
 	return (struct ask_queue_report){ .lease = errand->claim.lease,
 					  .message = errand->claim.message,
 					  .session = attempt->talk.session,
-					  .peer = str_first(attempt->talk.peer, LIMIT_queue_peer),
+					  .peer = str_dup(arena, str_first(attempt->talk.peer,
+									   LIMIT_queue_peer)),
 					  .is_final = attempt->is_final,
 					  .site_down = attempt->is_site_down,
 					  .numbers = { numbers, count },
@@ -103,16 +111,37 @@ static struct ask_queue_report report_of(struct errand *errand)
 					  .texts = { texts, count } };
 }
 
+/* A report on its way; a session that goes on does not wait for it. */
+struct telling {
+	struct relay *relay;
+	struct ask_queue_report ask;
+	struct arena arena; /* of all that it says */
+};
+
 /* Until the store has heard it, or we are told to stop and it does not answer: then the lease ends by itself. */
-static void report(struct errand *errand) WAITS
+static void tell_fiber(void *arg) WAITS
 {
-	struct ask_queue_report ask = report_of(errand);
+	struct telling *telling = arg;
 	struct answer_queue_report answer;
 
-	while (call_queue_report(errand->relay->role->store, &ask, &errand->claim_arena, &answer,
-				 in_ms(CALL_MS)))
+	while (call_queue_report(telling->relay->role->store, &telling->ask, &telling->arena,
+				 &answer, in_ms(CALL_MS)))
 		if (fiber_sleep(in_ms(AGAIN_MS)))
-			return;
+			break;
+	arena_drop(&telling->arena);
+	free(telling);
+}
+
+/* The claim's arena goes with it. */
+static void report(struct errand *errand, bool waits) WAITS
+{
+	struct telling *telling = calloc(1, sizeof(*telling));
+
+	must(telling);
+	*telling = (struct telling){ errand->relay, report_of(errand), errand->claim_arena };
+	errand->claim_arena = (struct arena){ 0 };
+	if (waits || fiber_spawn(&errand->relay->errands, "report", tell_fiber, telling, NULL))
+		tell_fiber(telling);
 }
 
 /* ---- one errand ---- */
@@ -134,10 +163,7 @@ static enum err send_claim(struct errand *errand) WAITS
 	}
 	wipe(errand->claim.password);
 	body_done(&errand->claim.body);
-	if (err)
-		return err;
-	report(errand);
-	return OK;
+	return err;
 }
 
 static bool may_go_on(struct errand *errand)
@@ -147,15 +173,22 @@ static bool may_go_on(struct errand *errand)
 	       !fiber_is_stopping();
 }
 
-/* More to the same destination, while its session is open. */
-static bool claim_more(struct errand *errand) WAITS
+/*
+ * What became of the claim is told, and while its session is open more to the same destination asked for: the store
+ * gets both together, so that they share a commit.
+ */
+static bool go_on(struct errand *errand) WAITS
 {
-	struct str destination = str_dup(&errand->arena, errand->claim.destination);
+	struct wanted wanted = { str_dup(&errand->arena, errand->claim.destination),
+				 errand->claim.lease };
+	bool goes_on = may_go_on(errand);
 	enum err err;
 
-	arena_reset(&errand->claim_arena);
+	report(errand, !goes_on);
 	errand->claim = (struct answer_queue_claim){ .body = BODY_EMPTY };
-	err = ask(errand->relay, destination, &errand->claim_arena, &errand->claim);
+	if (!goes_on)
+		return false;
+	err = ask(errand->relay, &wanted, &errand->claim_arena, &errand->claim);
 	return !err && errand->claim.lease != 0;
 }
 
@@ -183,7 +216,7 @@ static void errand_fiber(void *arg) WAITS
 	errand->attempt.claim = &errand->claim;
 	take_parked(errand);
 	errand->attempt.arena = &errand->arena;
-	while (!send_claim(errand) && may_go_on(errand) && claim_more(errand))
+	while (!send_claim(errand) && go_on(errand))
 		;
 	park(relay, &errand->attempt.talk, &errand->arena, errand->sent);
 	body_done(&errand->claim.body);
@@ -201,7 +234,7 @@ static enum err begin_errand(struct relay *relay) WAITS
 	must(errand);
 	errand->relay = relay;
 	errand->claim.body = BODY_EMPTY;
-	err = ask(relay, S(""), &errand->claim_arena, &errand->claim);
+	err = ask(relay, &(struct wanted){ 0 }, &errand->claim_arena, &errand->claim);
 	/* What is claimed and not begun when we close comes back to the store with the end of our channel. */
 	if (!err && (!errand->claim.lease || relay->closing))
 		err = ERR_AGAIN;

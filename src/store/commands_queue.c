@@ -11,6 +11,7 @@ struct paging {
 	size_t seen;
 	struct arena arena;
 	json_t *rows;
+	struct buf text; /* list: the rows as JSON, each with its line end */
 };
 
 static json_t *number(uint64_t value)
@@ -50,54 +51,79 @@ static enum err give_rows(struct control_call *call, struct paging *p) WAITS
 
 /* ---- list ---- */
 
-static json_t *list_row(struct db *db, enum db_query q)
+/* Made by hand: a queue may be very long, and this is most of what its listing costs. */
+static void add_text(struct buf *out, const char *name, struct str text)
 {
-	enum queue_state state = (enum queue_state)db_int_at(db, q, 5);
+	buf_add_c(out, name);
+	(void)!json_add_string(out, text);
+}
 
-	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:I, s:o, s:I, s:o, s:o}", "message",
-			 id_text((uint64_t)db_int_at(db, q, 0)), "sender",
-			 control_string(db_text_at(db, q, 2)), "recipient",
-			 control_string(db_text_at(db, q, 3)), "destination",
-			 control_string(db_text_at(db, q, 4)), "state", queue_state_name(state),
-			 "octets", (json_int_t)db_int_at(db, q, 6), "arrived",
-			 time_text(db_int_at(db, q, 7)), "attempts",
-			 (json_int_t)db_int_at(db, q, 8), "next",
-			 state == QUEUE_HELD ? json_null() : time_text(db_int_at(db, q, 9)),
-			 "reply", control_string(db_text_at(db, q, 12)));
+static void add_time(struct buf *out, const char *name, int64_t at_us)
+{
+	buf_add_c(out, name);
+	if (!at_us) {
+		buf_add(out, S("null"));
+		return;
+	}
+	buf_add_char(out, '"');
+	trace_add_time(out, at_us);
+	buf_add_char(out, '"');
+}
+
+static void list_row(struct db *db, struct buf *out)
+{
+	const enum db_query q = Q_queue_page;
+	enum queue_state state = (enum queue_state)db_int_at(db, q, 5);
+	char id[ID_TEXT + 1];
+
+	id_print((uint64_t)db_int_at(db, q, 0), id);
+	add_text(out, "{\"message\":", str_of(id));
+	add_text(out, ",\"sender\":", db_text_at(db, q, 2));
+	add_text(out, ",\"recipient\":", db_text_at(db, q, 3));
+	add_text(out, ",\"destination\":", db_text_at(db, q, 4));
+	add_text(out, ",\"state\":", str_of(queue_state_name(state)));
+	buf_print(out, ",\"octets\":%lld", (long long)db_int_at(db, q, 6));
+	add_time(out, ",\"arrived\":", db_int_at(db, q, 7));
+	buf_print(out, ",\"attempts\":%lld", (long long)db_int_at(db, q, 8));
+	add_time(out, ",\"next\":", state == QUEUE_HELD ? 0 : db_int_at(db, q, 9));
+	add_text(out, ",\"reply\":", db_text_at(db, q, 12));
+	buf_add(out, S("}\n"));
 }
 
 static enum err list_page(struct db *db, void *arg)
 {
-	const enum db_query q = Q_queue_page;
 	struct paging *p = arg;
 	bool has_row = true;
-	enum err err = db_select(db, q, db_int(p->message), db_int(p->number), db_int(ROWS_ONCE));
+	enum err err = db_select(db, Q_queue_page, db_int(p->message), db_int(p->number),
+				 db_int(ROWS_ONCE));
 
 	p->seen = 0;
+	buf_reset(&p->text);
 	while (!err) {
-		err = db_step(db, q, &has_row);
+		err = db_step(db, Q_queue_page, &has_row);
 		if (err || !has_row)
 			break;
 		p->seen++;
-		p->message = db_int_at(db, q, 0);
-		p->number = db_int_at(db, q, 1);
-		json_array_append_new(p->rows, list_row(db, q));
+		p->message = db_int_at(db, Q_queue_page, 0);
+		p->number = db_int_at(db, Q_queue_page, 1);
+		list_row(db, &p->text);
 	}
 	return err;
 }
 
 enum err command_queue_list(struct control_call *call) WAITS
 {
-	struct paging p = { .message = INT64_MIN, .number = INT64_MIN, .rows = json_array() };
+	struct paging p = { .message = INT64_MIN,
+			    .number = INT64_MIN,
+			    .text = BUF((size_t)ROWS_ONCE * LIMIT_control_line) };
 	enum err err;
 
 	do {
 		err = store_read(command_store(call), list_page, &p);
 		if (!err)
-			err = give_rows(call, &p);
+			err = control_rows_text(call, buf_str(&p.text));
 	} while (!err && p.seen == ROWS_ONCE);
-	json_decref(p.rows);
-	arena_drop(&p.arena);
+	buf_drop(&p.text);
 	return err;
 }
 

@@ -368,6 +368,14 @@ static bool wait_for_more(struct queue *queue, moment deadline) WAITS
 	return err == OK || (err == ERR_TIMEOUT && now() < deadline);
 }
 
+/* The session that had this lease asks for the next: its place at the destination is its own. */
+static bool is_ending(struct queue *queue, const struct ask_queue_claim *ask)
+{
+	struct queue_lease *lease = queue_lease_find(queue, ask->instead);
+
+	return lease && str_is(site_name(lease->site), ask->only);
+}
+
 enum err store_queue_claim(struct peer *peer, unsigned index, const struct ask_queue_claim *ask,
 			   struct arena *arena, struct answer_queue_claim *answer) WAITS
 {
@@ -382,7 +390,8 @@ enum err store_queue_claim(struct peer *peer, unsigned index, const struct ask_q
 		struct claiming c = { .arena = arena };
 		struct sites_ask turn = { .now_us = wall_us(),
 					  .site_max = ask->site_max ? (size_t)ask->site_max : 1,
-					  .only = ask->only };
+					  .only = ask->only,
+					  .ending = is_ending(queue, ask) };
 
 		if (peer->is_lost)
 			return fault(ERR_GONE, "who claims has ended");

@@ -273,7 +273,7 @@ static bool may_give(const struct site *site, const struct sites_ask *ask)
 {
 	size_t most = site->allowed < ask->site_max ? site->allowed : ask->site_max;
 
-	return site->place == READY && site->leases + site->picks < most;
+	return site->place == READY && site->leases + site->picks < most + ask->ending;
 }
 
 static void take_turn(struct sites *sites, struct site *site, struct sites_pick *out)

@@ -36,6 +36,7 @@ struct sites_ask {
 	int64_t now_us;
 	size_t site_max;
 	struct str only; /* empty: any */
+	size_t ending;   /* leases of that one that are about to end, and do not count */
 };
 struct sites_pick {
 	struct site *site;
