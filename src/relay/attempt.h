@@ -15,6 +15,7 @@
  */
 #include "link/link.h"
 #include "relay/destinations.h"
+#include "relay/held.h"
 #include "relay/outside.h"
 #include "relay/way.h"
 #include "role/role.h"
@@ -38,6 +39,7 @@ struct relay {
 	struct fiber_group errands;
 	bool closing; /* nothing new is begun */
 	uint64_t run;
+	struct held held;
 };
 
 /* A session that is open, and whom it speaks to. */

@@ -47,10 +47,23 @@ static enum err ask(struct relay *relay, const struct wanted *wanted, struct are
 				       .recipients_max = LIMIT_queue_batch,
 				       .wait_ms = wanted->only.len ? 0 : CLAIM_WAIT_MS,
 				       .only = wanted->only,
-				       .instead = wanted->instead };
+				       .instead = wanted->instead,
+				       .tells = relay->held.is_unsure };
+	enum err err;
 
-	return call_queue_claim(relay->role->store, &ask, arena, claim,
-				in_ms((int64_t)ask.wait_ms + CALL_MS));
+	if (ask.tells && relay->held.count <= LIMIT_queue_holds)
+		ask.holds = (struct u64s){ relay->held.at, relay->held.count };
+	else
+		ask.tells = false;
+	err = call_queue_claim(relay->role->store, &ask, arena, claim,
+			       in_ms((int64_t)ask.wait_ms + CALL_MS));
+	if (err)
+		relay->held.is_unsure = true;
+	else if (ask.tells)
+		relay->held.is_unsure = false;
+	if (!err && claim->lease)
+		held_add(&relay->held, claim->lease);
+	return err;
 }
 
 /* ---- telling what became of it ---- */
@@ -128,6 +141,7 @@ static void tell_fiber(void *arg) WAITS
 				 &answer, in_ms(CALL_MS)))
 		if (fiber_sleep(in_ms(AGAIN_MS)))
 			break;
+	held_remove(&telling->relay->held, telling->ask.lease);
 	arena_drop(&telling->arena);
 	free(telling);
 }
@@ -375,6 +389,7 @@ static void end(struct role *role) WAITS
 	tls_context_unref(&relay->tls);
 	tls_context_unref(&relay->verifying);
 	tls_sessions_drop(&relay->tls_sessions);
+	held_done(&relay->held);
 	free(relay->own);
 	free(relay);
 }

@@ -38,6 +38,7 @@ struct queue {
 	struct sites *sites;
 	struct waitq due;    /* who waits for something to claim */
 	struct waitq alarms; /* the keeper */
+	struct waitq met;    /* claims of a run that is being met */
 	struct table leases; /* struct queue_lease, by lease */
 	struct list ages;    /* the same, oldest first */
 	struct table owners; /* struct queue_owner: runs whose claims were seen */

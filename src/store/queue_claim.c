@@ -384,7 +384,7 @@ enum err store_queue_claim(struct peer *peer, unsigned index, const struct ask_q
 	moment deadline = in_ms((int64_t)ask->wait_ms);
 	uint64_t owner = (ask->run & ~UINT64_C(15)) | (index & 15);
 	struct sites_pick pick;
-	enum err err = queue_meet_owner(peer, owner);
+	enum err err = queue_meet_owner(peer, owner, ask);
 
 	while (!err) {
 		struct claiming c = { .arena = arena };

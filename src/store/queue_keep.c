@@ -42,6 +42,7 @@ enum err queue_init(struct store *store) WAITS
 	queue->sites = sites_new();
 	waitq_init(&queue->due);
 	waitq_init(&queue->alarms);
+	waitq_init(&queue->met);
 	list_init(&queue->ages);
 	return store_read(store, load, queue);
 }

@@ -45,29 +45,63 @@ struct given {
 	struct str destination, address;
 };
 
+enum whose {
+	OF_GONE,   /* all that this run has; nobody speaks for it any more */
+	OF_OTHERS, /* all that other runs of its process have */
+	UNHEARD    /* what this run has and does not know of */
+};
+
 struct giving {
 	struct job job;
 	struct arena arena;
 	uint64_t owner;
-	bool others; /* of its process; else its own */
+	enum whose whose;
+	struct u64s known; /* leases, sorted */
 	int64_t now_us;
+	int64_t message, number; /* the last row that was looked at */
 	struct given *rows;
-	size_t count;
+	size_t count, looked_at;
 };
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t one = *(const uint64_t *)a;
+	uint64_t other = *(const uint64_t *)b;
+
+	return (one > other) - (one < other);
+}
+
+static bool is_known(const struct giving *g, uint64_t lease)
+{
+	return g->known.count &&
+	       bsearch(&lease, g->known.at, g->known.count, sizeof(lease), compare);
+}
+
+static enum err select_leased(struct db *db, const struct giving *g)
+{
+	if (g->whose == OF_OTHERS)
+		return db_select(db, Q_queue_leased_by_others, db_id(g->owner & 15),
+				 db_id(g->owner), db_int(ROWS_ONCE));
+	return db_select(db, Q_queue_leased_by, db_id(g->owner), db_int(g->message),
+			 db_int(g->number), db_int(ROWS_ONCE));
+}
 
 static enum err list_leased(struct writer *writer, struct giving *g)
 {
-	enum db_query q = g->others ? Q_queue_leased_by_others : Q_queue_leased_by;
+	enum db_query q = g->whose == OF_OTHERS ? Q_queue_leased_by_others : Q_queue_leased_by;
 	struct db *db = writer->db;
 	bool has_row = true;
-	enum err err = g->others ? db_select(db, q, db_id(g->owner & 15), db_id(g->owner),
-					     db_int(ROWS_ONCE))
-				 : db_select(db, q, db_id(g->owner), db_int(ROWS_ONCE));
+	enum err err = select_leased(db, g);
 
-	while (!err && g->count < ROWS_ONCE) {
+	while (!err && g->looked_at < ROWS_ONCE) {
 		err = db_step(db, q, &has_row);
 		if (err || !has_row)
 			break;
+		g->looked_at++;
+		g->message = db_int_at(db, q, 0);
+		g->number = db_int_at(db, q, 1);
+		if (is_known(g, (uint64_t)db_int_at(db, q, 6)))
+			continue;
 		g->rows[g->count++] = (struct given){ (uint64_t)db_int_at(db, q, 0),
 						      (uint64_t)db_int_at(db, q, 1),
 						      (uint64_t)db_int_at(db, q, 3),
@@ -105,31 +139,54 @@ static void tell_given(struct store *store, const struct giving *g)
 		TRACE(store->trace, 0, 0, queue_change, .message = str_of(id),
 		      .what = S("given back"), .recipients = 1);
 		/* Whoever had it ended without a word: the other server may have answered 250 to him. */
-		TRACE(store->trace, 0, 0, attempt, .message = str_of(id), .recipient = row->address,
-		      .outcome = S("unknown"),
-		      .reply = S("who was sending it ended before he told what became of it"),
-		      .attempts = row->attempts, .next_us = (uint64_t)g->now_us);
+		if (g->whose != UNHEARD)
+			TRACE(store->trace, 0, 0, attempt, .message = str_of(id),
+			      .recipient = row->address, .outcome = S("unknown"),
+			      .reply = S(
+				      "who was sending it ended before he told what became of it"),
+			      .attempts = row->attempts, .next_us = (uint64_t)g->now_us);
 		sites_note(queue->sites, row->destination, row->flow, g->now_us, 1);
 		waitq_wake_one(&queue->due);
 	}
 }
 
-static enum err give_back(struct store *store, uint64_t owner, bool others) WAITS
+static enum err give_back(struct store *store, uint64_t owner, enum whose whose, struct u64s known)
+	WAITS
 {
-	enum err err = OK;
-	size_t count = ROWS_ONCE;
+	struct giving g = { .owner = owner,
+			    .whose = whose,
+			    .known = known,
+			    .message = INT64_MIN,
+			    .number = INT64_MIN };
+	enum err err;
 
-	while (!err && count == ROWS_ONCE) {
-		struct giving g = {
-			.job.run = run_giving, .owner = owner, .others = others, .now_us = wall_us()
-		};
-
+	do {
+		g.job = (struct job){ .run = run_giving };
+		g.now_us = wall_us();
+		g.count = g.looked_at = 0;
 		err = store_commit(store, &g.job);
 		if (!err)
 			tell_given(store, &g);
-		count = g.count;
-		arena_drop(&g.arena);
-	}
+		arena_reset(&g.arena);
+	} while (!err && g.looked_at == ROWS_ONCE);
+	arena_drop(&g.arena);
+	return err;
+}
+
+/* The answers to these claims were lost with the store that gave them. */
+static enum err give_back_unheard(struct store *store, uint64_t owner,
+				  const struct ask_queue_claim *ask) WAITS
+{
+	struct arena arena = { 0 };
+	size_t count = ask->holds.count;
+	uint64_t *known = NEW_ARRAY(&arena, uint64_t, count + 1);
+	enum err err;
+
+	for (size_t i = 0; i < count; i++)
+		known[i] = ask->holds.at[i];
+	qsort(known, count, sizeof(*known), compare);
+	err = give_back(store, owner, UNHEARD, (struct u64s){ known, count });
+	arena_drop(&arena);
 	return err;
 }
 
@@ -165,7 +222,7 @@ static void leave_owner(struct queue *queue, uint64_t owner)
 		queue_alarm_at(queue, 0);
 }
 
-static struct queue_owner *enter_owner(struct queue *queue, uint64_t owner)
+static void enter_owner(struct queue *queue, uint64_t owner)
 {
 	struct queue_owner *known = find_owner(queue, owner);
 
@@ -175,29 +232,47 @@ static struct queue_owner *enter_owner(struct queue *queue, uint64_t owner)
 		table_add(&queue->owners, &known->item, owner);
 	}
 	known->channels++;
-	return known;
 }
 
-enum err queue_meet_owner(struct peer *peer, uint64_t owner) WAITS
+static enum err meet(struct peer *peer, uint64_t owner, const struct ask_queue_claim *ask) WAITS
+{
+	struct queue *queue = peer->store->queue;
+	struct queue_owner *known = find_owner(queue, owner);
+	enum err err;
+
+	known->is_met_now = true;
+	err = give_back(peer->store, owner, OF_OTHERS, (struct u64s){ 0 });
+	forget_leases(queue, owner, true);
+	if (!err && ask->tells)
+		err = give_back_unheard(peer->store, owner, ask);
+	known = find_owner(queue, owner);
+	if (known) {
+		known->is_met = !err; /* else the next claim tries again */
+		known->is_met_now = false;
+	}
+	waitq_wake_all(&queue->met);
+	return err;
+}
+
+enum err queue_meet_owner(struct peer *peer, uint64_t owner, const struct ask_queue_claim *ask)
+	WAITS
 {
 	struct queue *queue = peer->store->queue;
 	struct queue_owner *known;
-	enum err err;
+	enum err err = OK;
 
-	if (peer->queue_owner == owner)
-		return OK;
-	leave_owner(queue, peer->queue_owner);
-	peer->queue_owner = owner;
-	known = enter_owner(queue, owner);
-	if (known->is_met)
-		return OK;
-	known->is_met = true;
-	err = give_back(peer->store, owner, true);
-	forget_leases(queue, owner, true);
+	if (peer->queue_owner != owner) {
+		leave_owner(queue, peer->queue_owner);
+		peer->queue_owner = owner;
+		enter_owner(queue, owner);
+	}
+	/* What is claimed meanwhile would be taken for unheard. */
+	while (!err && (known = find_owner(queue, owner)) && known->is_met_now)
+		err = waitq_wait(&queue->met, NEVER);
 	known = find_owner(queue, owner);
-	if (err && known)
-		known->is_met = false; /* the next claim tries again */
-	return err;
+	if (err || !known)
+		return err ? err : fault(ERR_GONE, "who claims has ended");
+	return known->is_met ? OK : meet(peer, owner, ask);
 }
 
 void queue_peer_lost(struct peer *peer)
@@ -245,7 +320,7 @@ enum err queue_collect(struct store *store) WAITS
 
 	while (!err && (owner = take_gone(queue))) {
 		forget_leases(queue, owner, false);
-		err = give_back(store, owner, false);
+		err = give_back(store, owner, OF_GONE, (struct u64s){ 0 });
 	}
 	while (!list_is_empty(&queue->ages)) {
 		struct queue_lease *lease = CONTAINER_OF(queue->ages.next, struct queue_lease, age);

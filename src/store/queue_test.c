@@ -357,6 +357,42 @@ static void a_lease_outlives_the_store_and_ends_with_its_owner(void **state)
 	fixture_run(&(struct fixture){ .body = leases, .config_text = RELAYING });
 }
 
+/* The store ended between the commit of a claim and its answer. */
+static void unheard(struct fixture *f) WAITS
+{
+	struct claimed heard, lost, c;
+	uint64_t anna;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	anna = sign_in_as(f, "anna@example.org");
+	for (uint64_t message = 1; message <= 3; message++)
+		CHECK(send_one(f, message, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(claim(f, &heard) && claim(f, &lost));
+	fixture_reopen(f);
+	c = (struct claimed){ 0 };
+	CHECK(store_queue_claim(f->peer, 0,
+				&(struct ask_queue_claim){ .run = 0x1000,
+							   .site_max = 9,
+							   .recipients_max = 10,
+							   .tells = true,
+							   .holds = { &heard.answer.lease, 1 } },
+				&c.arena, &c.answer) == OK);
+	CHECK(c.answer.lease && c.answer.message != heard.answer.message);
+	drop_claim(&c);
+	CHECK(claim(f, &c) && c.answer.message != heard.answer.message);
+	drop_claim(&c);
+	CHECK(!claim(f, &c));
+	CHECK(report(f, &heard, &sent) == 1 && report(f, &lost, &sent) == 0);
+	drop_claim(&heard);
+	drop_claim(&lost);
+}
+
+static void a_claim_whose_answer_was_lost_is_given_out_again_at_once(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = unheard, .config_text = RELAYING });
+}
+
 static void unknown(struct fixture *f) WAITS
 {
 	static const struct saying nobody_knows = {
@@ -644,6 +680,7 @@ int main(void)
 		cmocka_unit_test(a_sender_is_warned_once_and_told_when_it_is_given_up),
 		cmocka_unit_test(a_sender_is_warned_also_while_an_attempt_is_under_way),
 		cmocka_unit_test(a_lease_outlives_the_store_and_ends_with_its_owner),
+		cmocka_unit_test(a_claim_whose_answer_was_lost_is_given_out_again_at_once),
 		cmocka_unit_test(what_nobody_knows_is_tried_again_when_the_lease_ends),
 		cmocka_unit_test(what_is_damaged_is_held_and_never_sent),
 		cmocka_unit_test(a_claim_that_waits_ends_with_its_channel),
