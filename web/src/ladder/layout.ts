@@ -23,6 +23,7 @@ export interface Layout {
 	total: number;
 	/* Left edge of the first life line's zone, for the time column. */
 	gutter: number;
+	isNarrow: boolean;
 }
 
 const ARROW = 40;
@@ -52,7 +53,7 @@ function heightOf(row: Row, folded: readonly Row[], steps: number): number {
 }
 
 /* Where the life lines stand. Our side's helpers stand behind us: right of a server, left of a client. */
-export function columnsOf(model: Model, open: ReadonlySet<SideLane>, width: number): { columns: Column[]; gutter: number } {
+export function columnsOf(model: Model, open: ReadonlySet<SideLane>, width: number): Pick<Layout, "columns" | "gutter" | "isNarrow"> {
 	const isNarrow = width < NARROW;
 	const gutter = isNarrow ? 50 : 82;
 	const margin = isNarrow ? 12 : 34;
@@ -65,7 +66,7 @@ export function columnsOf(model: Model, open: ReadonlySet<SideLane>, width: numb
 	sides.forEach((lane, index) => columns.push({
 		lane, x: model.outgoing ? left - (index + 1) * side : Math.max(right, left + 120) + (index + 1) * side,
 	}));
-	return { columns, gutter };
+	return { columns, gutter, isNarrow };
 }
 
 /* How far an arrow falls: nothing is instant, and each tenfold of time is seen. */

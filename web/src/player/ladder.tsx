@@ -65,7 +65,7 @@ export function Ladder({ player, version, expanded, onExpand }: Props) {
 	const place = player.place;
 	const shown = slotted(first, last - first + 1, wanted !== null);
 	return (
-		<div class="ladder-frame">
+		<div class={`ladder-frame ${layout.isNarrow ? "is-narrow" : ""}`}>
 			<Lanes model={model} layout={layout} />
 			<div class="ladder" ref={box} onScroll={(event) => {
 				const top = event.currentTarget.scrollTop;

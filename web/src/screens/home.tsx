@@ -312,7 +312,7 @@ function Queue({ rows, words, count }: { rows: QueueRow[]; words: string; count:
 								<Icon name="arrow" size={13} />
 								<span class="recipients">{word(row, "recipient", "address")}</span>
 							</span>
-							<span class="reply">{word(row, "reply") || stateWord(state)}</span>
+							<span class="reply">{[Number(word(row, "code")) || "", word(row, "enhanced"), word(row, "reply")].filter(Boolean).join(" ") || stateWord(state)}</span>
 							<span class="attempts">{t("attempts", { n: Number(word(row, "attempts")) || 0 })}</span>
 							<span class="took">{next ? t("next", { time: moment(next) }) : ""}</span>
 						</a>
