@@ -359,7 +359,8 @@ enum err record_session_follow(struct recorder *recorder, struct control_call *c
 	tap->records = BUF(LIMIT_record_follow);
 	list_add_last(&recorder->taps, &tap->link);
 	semaphore_give(&recorder->lock);
-	err = follow(call, tap, &show, &replay);
+	err = control_flag(call, "replay") ? catch_up_with(&replay, call, &show)
+					   : follow(call, tap, &show, &replay);
 	segment_reader_close(&replay.reader);
 	buf_drop(&show.out);
 	/* A fiber that is being stopped gets no lock any more: the recorder buries its tap. */

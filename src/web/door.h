@@ -18,6 +18,7 @@
 #include <microhttpd.h>
 
 struct exchange;
+struct hub;
 
 /* What all doors share. */
 struct web {
@@ -29,6 +30,7 @@ struct web {
 	size_t sign_in_count;
 	unsigned signing_in;
 	unsigned followers; /* streams of events */
+	struct hub *hub;    /* of those who see all of them; NULL: nobody looks on */
 	bool is_closing;
 };
 

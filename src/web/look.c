@@ -8,6 +8,8 @@ enum { ASK_MS = 30000 };
 
 static void refuse(struct exchange *exchange, enum err err)
 {
+	if (!exchange)
+		return;
 	if (err == ERR_DENIED && exchange->account &&
 	    str_starts(str_of(fault_text()), S("no such handle"))) {
 		sign_in_forget(exchange);
@@ -31,8 +33,8 @@ enum err look_open(struct look *look, struct exchange *exchange, const char *com
 
 	json_decref(arguments);
 	must(text);
-	*look = (struct look){ .exchange = exchange };
-	err = call_view_open(exchange->door->web->role->store,
+	*look = (struct look){ .web = exchange->door->web, .exchange = exchange };
+	err = call_view_open(look->web->role->store,
 			     &(struct ask_view_open){ .command = str_of(command),
 						      .arguments = str_of(text),
 						      .account = exchange->account },
@@ -55,9 +57,11 @@ static void tell_failure(struct look *look, struct str last)
 		const char *hint = json_string_value(json_object_get(line, "hint"));
 
 		look->has_failed = true;
-		exchange_refuse(look->exchange,
-				error ? MHD_HTTP_NOT_FOUND : MHD_HTTP_SERVICE_UNAVAILABLE, hint,
-				"%s", error ? error : "the store stopped in the middle");
+		if (look->exchange)
+			exchange_refuse(look->exchange,
+					error ? MHD_HTTP_NOT_FOUND : MHD_HTTP_SERVICE_UNAVAILABLE,
+					hint, "%s",
+					error ? error : "the store stopped in the middle");
 	}
 	json_decref(line);
 }
@@ -72,7 +76,7 @@ enum err look_next(struct look *look, int64_t wait_ms, struct str *rows) WAITS
 	if (look->has_ended)
 		return OK;
 	err = call_view_next(
-		look->exchange->door->web->role->store,
+		look->web->role->store,
 		&(struct ask_view_next){ .view = look->view, .wait_ms = (uint64_t)wait_ms },
 		&look->arena, &answer, in_ms(wait_ms + ASK_MS));
 	if (err) {
@@ -95,7 +99,7 @@ void look_close(struct look *look) WAITS
 
 	arena_reset(&look->arena);
 	if (look->view)
-		(void)!call_view_close(look->exchange->door->web->role->store,
+		(void)!call_view_close(look->web->role->store,
 				       &(struct ask_view_close){ .view = look->view }, &look->arena,
 				       &answer, in_ms(ASK_MS));
 	look->view = 0;

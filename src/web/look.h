@@ -7,8 +7,9 @@
 #include "web/exchange.h"
 
 struct look {
-	struct exchange *exchange;
-	uint64_t view; /* 0: none is open */
+	struct web *web;
+	struct exchange *exchange; /* NULL: nobody is told what fails */
+	uint64_t view;             /* 0: none is open */
 	struct arena arena;
 	bool has_ended;
 	bool has_failed; /* the store said no in the end; the answer is said, or broken off */
