@@ -39,6 +39,31 @@ static void buf_stops_at_its_maximum(void **state)
 	assert_true(str_is(buf_str(&buf), S("42")));
 }
 
+/* Lengths around what printing finds room for without asking. */
+static void printing_takes_any_length(void **state)
+{
+	char digits[600];
+
+	(void)state;
+	memset(digits, '7', sizeof(digits));
+	for (int len = 0; len < (int)sizeof(digits); len++) {
+		OWNED(buf) struct buf buf = BUF(700);
+		OWNED(buf) struct buf tight = BUF(300);
+		struct arena arena = { 0 };
+		struct str whole = { digits, (size_t)len };
+
+		assert_true(str_is(str_print(&arena, "%.*s", len, digits), whole));
+		assert_int_equal(buf_add(&buf, S("0123456789")), OK);
+		assert_int_equal(buf_print(&buf, "%.*s", len, digits), OK);
+		assert_true(str_is(str_from(buf_str(&buf), 10), whole));
+		/* One octet is for the NUL. */
+		assert_int_equal(buf_print(&tight, "%.*s", len, digits),
+				 len < 300 ? OK : ERR_LIMIT);
+		assert_int_equal(tight.len, len < 300 ? len : 0);
+		arena_drop(&arena);
+	}
+}
+
 static void numbers_are_digits_only(void **state)
 {
 	static const char *const bad[] = { "",   "-1", "+1", "0x10", "1 ", "18446744073709551616",
@@ -197,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arena_keeps_pieces_apart),
 		cmocka_unit_test(buf_stops_at_its_maximum),
+		cmocka_unit_test(printing_takes_any_length),
 		cmocka_unit_test(numbers_are_digits_only),
 		cmocka_unit_test(utf8_is_strict),
 		cmocka_unit_test(base64_round_trips),

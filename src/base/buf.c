@@ -53,13 +53,21 @@ enum err buf_add_char(struct buf *buf, char c)
 enum err buf_print(struct buf *buf, const char *format, ...)
 {
 	va_list args;
+	size_t room;
 	int len;
 	enum err err;
 
+	if (!buf->room && buf->max >= ROOM_SMALLEST)
+		(void)!buf_reserve(buf, ROOM_SMALLEST);
+	room = buf->room - buf->len;
 	va_start(args, format);
-	len = vsnprintf(NULL, 0, format, args);
+	len = vsnprintf(room ? buf->at + buf->len : NULL, room, format, args);
 	va_end(args);
 	must(len >= 0);
+	if ((size_t)len < room) { /* most often */
+		buf->len += (size_t)len;
+		return OK;
+	}
 	/* vsnprintf ends with a NUL, which needs room but is not counted. */
 	err = buf_reserve(buf, (size_t)len + 1);
 	if (err)

@@ -219,6 +219,7 @@ struct str str_lower(struct arena *arena, struct str s)
 
 struct str str_print(struct arena *arena, const char *format, ...)
 {
+	char most[256]; /* are not longer */
 	va_list args;
 	va_list again;
 	char *text;
@@ -226,11 +227,14 @@ struct str str_print(struct arena *arena, const char *format, ...)
 
 	va_start(args, format);
 	va_copy(again, args);
-	len = vsnprintf(NULL, 0, format, args);
+	len = vsnprintf(most, sizeof(most), format, args);
 	va_end(args);
 	must(len >= 0);
 	text = arena_take(arena, (size_t)len + 1);
-	vsnprintf(text, (size_t)len + 1, format, again);
+	if ((size_t)len < sizeof(most))
+		memcpy(text, most, (size_t)len + 1);
+	else
+		vsnprintf(text, (size_t)len + 1, format, again);
 	va_end(again);
 	return (struct str){ text, (size_t)len };
 }

@@ -198,6 +198,8 @@ enum err stream_wait(struct stream *stream, unsigned how, moment deadline) WAITS
 [[nodiscard]] enum err stream_write(struct stream *stream, struct str octets, moment deadline)
 	WAITS;
 void stream_shut(struct stream *stream); /* no more from us; we may still read */
+/* What is written from now on may leave as late as with the end, at stream_drop. False: it leaves at once. */
+bool stream_hold(struct stream *stream);
 void stream_drop(struct stream **stream);
 const struct addr *stream_peer(const struct stream *stream);
 const struct addr *stream_local(const struct stream *stream);

@@ -299,9 +299,14 @@ enum err watch_init(struct fd_watch *watch, struct real_world *real, int fd)
 	return OK;
 }
 
-void watch_done(struct fd_watch *watch)
+void watch_left(struct fd_watch *watch)
 {
 	must(!watch->waiters[0] && !watch->waiters[1]); /* nobody may still wait for it */
+}
+
+void watch_done(struct fd_watch *watch)
+{
+	watch_left(watch);
 	/* Closing is not enough: another process may hold the same open file. */
 	(void)epoll_ctl(watch->real->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
 }

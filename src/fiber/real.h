@@ -54,6 +54,8 @@ void post_cancel(struct real_world *real, struct post *post);
 
 enum err watch_init(struct fd_watch *watch, struct real_world *real, int fd);
 void watch_done(struct fd_watch *watch);
+/* The same, where closing the descriptor, which comes next, ends the watch by itself. */
+void watch_left(struct fd_watch *watch);
 /* Waits until `how` is worth trying; leaves watch->ready as it is. */
 enum err watch_wait(struct fd_watch *watch, unsigned how, moment deadline) WAITS;
 /* A try said EAGAIN: nothing more until the next edge. */

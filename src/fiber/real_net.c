@@ -14,6 +14,8 @@ enum { OUT_OF_DESCRIPTORS_MS = 100, UNIX_BACKLOG_FULL_MS = 10 };
 struct real_stream {
 	struct stream stream;
 	struct fd_watch watch;
+	bool is_accepted; /* here, so that no other process has it */
+	bool holds;       /* until the end */
 };
 
 struct real_listener {
@@ -74,12 +76,13 @@ static enum err real_try_read(struct stream *stream, void *at, size_t room, size
 static enum err real_try_write(struct stream *stream, struct str octets, size_t *out)
 {
 	struct fd_watch *watch = &stream_of(stream)->watch;
+	int more = stream_of(stream)->holds ? MSG_MORE : 0;
 	ssize_t put;
 
 	if (!(watch->ready & WRITABLE))
 		return ERR_AGAIN;
 	do
-		put = send(watch->fd, octets.at, octets.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		put = send(watch->fd, octets.at, octets.len, MSG_DONTWAIT | MSG_NOSIGNAL | more);
 	while (put < 0 && errno == EINTR);
 	if (put >= 0) {
 		*out = (size_t)put;
@@ -96,6 +99,11 @@ static enum err real_wait(struct stream *stream, unsigned how, moment deadline) 
 	return watch_wait(&stream_of(stream)->watch, how, deadline);
 }
 
+static void real_hold(struct stream *stream)
+{
+	stream_of(stream)->holds = true;
+}
+
 static void real_shut(struct stream *stream)
 {
 	(void)shutdown(stream_of(stream)->watch.fd, SHUT_WR); /* ENOTCONN: it is cut already */
@@ -105,7 +113,10 @@ static void real_stream_drop(struct stream *stream)
 {
 	struct real_stream *real = stream_of(stream);
 
-	watch_done(&real->watch);
+	if (real->is_accepted)
+		watch_left(&real->watch);
+	else
+		watch_done(&real->watch);
 	close(real->watch.fd);
 	free(real);
 }
@@ -123,6 +134,7 @@ static int real_give_fd(struct stream *stream)
 static const struct stream_ops real_stream_ops = {
 	.try_read = real_try_read,
 	.try_write = real_try_write,
+	.hold = real_hold,
 	.wait = real_wait,
 	.shut = real_shut,
 	.drop = real_stream_drop,
@@ -286,6 +298,7 @@ static enum err real_accept(struct listener *listener, moment deadline, struct s
 			break;
 		}
 		addr_from_sockaddr((struct sockaddr *)&storage, len, &stream->stream.peer);
+		stream->is_accepted = true;
 		stream_settle_accepted(stream, real);
 		*out = &stream->stream;
 		return OK;

@@ -88,6 +88,13 @@ enum err stream_write(struct stream *stream, struct str octets, moment deadline)
 	return err;
 }
 
+bool stream_hold(struct stream *stream)
+{
+	if (stream->ops->hold)
+		stream->ops->hold(stream);
+	return stream->ops->hold;
+}
+
 void stream_shut(struct stream *stream)
 {
 	stream->ops->shut(stream);

@@ -195,6 +195,33 @@ static void a_connection_cut_is_a_reset(void **state)
 	run_in(world_of_kind(state), reset_main, NULL);
 }
 
+static void held_main(void *arg) WAITS
+{
+	struct stream *ends[2];
+	char buffer[16];
+	size_t len;
+	bool is_held;
+
+	connected(ends);
+	is_held = stream_hold(ends[1]);
+	assert_int_equal(is_held, *(enum kind *)arg == REAL);
+	assert_int_equal(stream_write(ends[1], S("goodbye"), NEVER), OK);
+	if (is_held)
+		assert_int_equal(stream_read(ends[0], buffer, sizeof(buffer), in_ms(30), &len),
+				 ERR_TIMEOUT);
+	stream_drop(&ends[1]);
+	read_exactly(ends[0], buffer, strlen("goodbye"));
+	assert_memory_equal(buffer, "goodbye", strlen("goodbye"));
+	assert_int_equal(stream_read(ends[0], buffer, sizeof(buffer), in_ms(1000), &len),
+			 ERR_CLOSED);
+	stream_drop(&ends[0]);
+}
+
+static void what_is_held_comes_with_the_end(void **state)
+{
+	run_in(world_of_kind(state), held_main, *state);
+}
+
 static void refused_main(void *arg) WAITS
 {
 	struct listener *listener = listen_at(loopback());
@@ -485,7 +512,7 @@ int main(void)
 		BOTH(a_pair_shuts_one_half_at_a_time),    BOTH(a_connection_cut_is_a_reset),
 		BOTH(nobody_listening_is_a_refusal),      BOTH(every_wait_has_a_deadline),
 		BOTH(every_wait_can_be_stopped),          BOTH(much_comes_through_in_order),
-		BOTH(a_flood_does_not_starve_the_others),
+		BOTH(a_flood_does_not_starve_the_others), BOTH(what_is_held_comes_with_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

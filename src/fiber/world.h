@@ -132,6 +132,7 @@ void fiber_trim(struct fiber *fiber, moment before);
 struct stream_ops {
 	enum err (*try_read)(struct stream *stream, void *at, size_t room, size_t *out);
 	enum err (*try_write)(struct stream *stream, struct str octets, size_t *out);
+	void (*hold)(struct stream *stream); /* NULL: what is written leaves at once */
 	enum err (*wait)(struct stream *stream, unsigned how, moment deadline) WAITS;
 	void (*shut)(struct stream *stream);
 	void (*drop)(struct stream *stream);

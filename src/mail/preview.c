@@ -82,7 +82,11 @@ static bool is_nothing(struct str character)
 
 static void squeeze_character(struct squeezer *squeezer, struct str character)
 {
-	if (is_blank(character))
+	unsigned char c = (unsigned char)character.at[0];
+
+	if (c > ' ' && c < 0x7F)
+		squeeze(squeezer, character); /* most often */
+	else if (is_blank(character))
 		squeezer->has_blank = true;
 	else if (!is_nothing(character))
 		squeeze(squeezer, character);

@@ -145,6 +145,11 @@ static enum err fill(struct conn *conn, moment deadline) WAITS
 	return err;
 }
 
+enum err conn_fill_now(struct conn *conn)
+{
+	return read_once(conn);
+}
+
 enum err conn_fill(struct conn *conn, moment deadline) WAITS
 {
 	if (fiber_is_stopping())
@@ -283,6 +288,11 @@ enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS
 			return err;
 	}
 	return OK;
+}
+
+bool conn_hold(struct conn *conn)
+{
+	return !conn->tls && conn->input_start == conn->input_end && stream_hold(conn->stream);
 }
 
 void conn_shut(struct conn *conn)

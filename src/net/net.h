@@ -37,6 +37,8 @@ enum err conn_read_line(struct conn *conn, size_t max, enum line_rule rule, mome
 			struct str *out) WAITS;
 /* At least one octet more than conn_input shows, or an error. */
 enum err conn_fill(struct conn *conn, moment deadline) WAITS;
+/* The same without a wait: ERR_AGAIN where nothing has come. */
+enum err conn_fill_now(struct conn *conn);
 /* What was read and not taken yet; valid until the next call that waits or takes. */
 struct str conn_input(const struct conn *conn);
 void conn_take(struct conn *conn, size_t count);
@@ -47,6 +49,11 @@ bool conn_is_idle(const struct conn *conn);
 
 enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS;
 enum err conn_flush(struct conn *conn, moment deadline) WAITS;
+/*
+ * The peer has said that it goes and nothing came behind: what is flushed from now on may leave together with
+ * the end, at conn_drop, with neither conn_shut nor conn_linger. False: it needs them.
+ */
+bool conn_hold(struct conn *conn);
 void conn_shut(
 	struct conn *conn); /* tells the peer that nothing more comes (TLS close_notify, FIN) */
 /*

@@ -46,8 +46,11 @@ static size_t line_length(struct str text, size_t room)
 
 static void add_clean(struct buf *out, struct str text)
 {
-	for (size_t i = 0; i < text.len; i++)
-		buf_add_char(out, text.at[i] < ' ' || text.at[i] > '~' ? '?' : text.at[i]);
+	if (buf_add(out, text))
+		return;
+	for (char *at = out->at + out->len - text.len; at < out->at + out->len; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
 }
 
 /* The next line's text off the front of *rest; false when none is left. */
@@ -77,6 +80,8 @@ enum err smtp_reply_print(struct buf *out, const struct smtp_reply *reply, bool 
 	size_t room = LIMIT_smtp_reply_line - sizeof("250-\r\n") + 1;
 	struct str rest = reply->text.at ? reply->text : S("");
 	struct str line;
+	char code[4] = { (char)('0' + reply->code / 100), (char)('0' + reply->code / 10 % 10),
+			 (char)('0' + reply->code % 10) };
 
 	must(reply->code >= 200 && reply->code <= 599);
 	if (reply->code == 334) /* rfc4954 4: a challenge is one line, up to 12288 octets */
@@ -85,7 +90,8 @@ enum err smtp_reply_print(struct buf *out, const struct smtp_reply *reply, bool 
 	if (with_enhanced)
 		room -= reply->enhanced.len + 1;
 	while (take_line(&rest, room, &line)) {
-		buf_print(out, "%u%c", reply->code, rest.at ? '-' : ' ');
+		code[3] = rest.at ? '-' : ' ';
+		buf_add(out, (struct str){ code, sizeof(code) });
 		if (with_enhanced) {
 			add_clean(out, reply->enhanced);
 			buf_add_char(out, ' ');

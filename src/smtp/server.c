@@ -62,9 +62,9 @@ static enum err wait_for_silence(struct smtp_session *s, bool *spoke) WAITS
 	enum err err = OK;
 
 	if (conn_input(s->conn).len == 0)
-		err = conn_fill(s->conn, in_ms(delay_ms));
+		err = delay_ms ? conn_fill(s->conn, in_ms(delay_ms)) : conn_fill_now(s->conn);
 	*spoke = conn_input(s->conn).len > 0;
-	return err == ERR_TIMEOUT ? OK : err;
+	return err == ERR_TIMEOUT || err == ERR_AGAIN ? OK : err;
 }
 
 static enum err greet(struct smtp_session *s) WAITS
@@ -311,6 +311,7 @@ static void trace_close(struct smtp_session *s)
 static void finish(struct smtp_session *s, enum err err) WAITS
 {
 	bool is_gone = !s->is_over && (err == ERR_CLOSED || err == ERR_RESET);
+	bool has_quit = s->is_over && s->verb == SMTP_QUIT;
 
 	/* Who let a deadline pass is given no second one. */
 	s->is_hurried = err != OK && !s->is_over && err != ERR_CLOSED;
@@ -318,7 +319,10 @@ static void finish(struct smtp_session *s, enum err err) WAITS
 		say_farewell(s, err);
 	if (!s->reason)
 		s->reason = conn_close_reason(err);
-	if (conn_flush(s->conn, sooner(smtp_patience(s), in_ms(FLUSH_MS))) == OK && !is_gone) {
+	/* Signing out may take a while, and the reply would wait for it. */
+	has_quit = has_quit && !s->is_signed_in && conn_hold(s->conn);
+	if (conn_flush(s->conn, sooner(smtp_patience(s), in_ms(FLUSH_MS))) == OK && !is_gone &&
+	    !has_quit) {
 		conn_shut(s->conn);
 		conn_linger(s->conn);
 	}

@@ -14,9 +14,13 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+/* Of transactions, for every message: they are compiled once as well. */
+enum order { ORDER_READ, ORDER_WRITE, ORDER_COMMIT, ORDER_MARK, ORDER_RELEASE, ORDERS };
+
 struct db {
 	sqlite3 *handle;
 	sqlite3_stmt *statements[DB_QUERIES];
+	sqlite3_stmt *orders[ORDERS];
 	bool broken;
 	bool durable;
 	struct redo *redo;      /* NULL: nobody asks */
@@ -28,6 +32,12 @@ static const char *const query_text[DB_QUERIES] = {
 #define QUERY(name, sql) [Q_##name] = sql,
 #include "store/queries.def"
 #undef QUERY
+};
+
+static const char *const order_text[ORDERS] = {
+	[ORDER_READ] = "BEGIN",          [ORDER_WRITE] = "BEGIN IMMEDIATE",
+	[ORDER_COMMIT] = "COMMIT",       [ORDER_MARK] = "SAVEPOINT job",
+	[ORDER_RELEASE] = "RELEASE job",
 };
 
 /* NULL: none that a redo may hold. */
@@ -123,6 +133,23 @@ static enum err exec(struct db *db, const char *sql)
 	return code == SQLITE_OK ? OK : failed(db, code, sql);
 }
 
+static enum err run_order(struct db *db, enum order order)
+{
+	sqlite3_stmt **statement = &db->orders[order];
+	int code = SQLITE_OK;
+	enum err err = OK;
+
+	if (!*statement)
+		code = sqlite3_prepare_v3(db->handle, order_text[order], -1,
+					  SQLITE_PREPARE_PERSISTENT, statement, NULL);
+	if (code == SQLITE_OK)
+		code = sqlite3_step(*statement);
+	if (code != SQLITE_DONE)
+		err = failed(db, code, order_text[order]);
+	sqlite3_reset(*statement);
+	return err;
+}
+
 /*
  * The engine opens a file that it cannot open for writing for reading alone, and says so only when
  * something is written. The reason may be gone in a moment; the connection would stay as it is.
@@ -164,6 +191,8 @@ static enum err prepare_connection(struct db *db, const struct db_options *optio
 
 void db_prepare(void)
 {
+	/* Nobody asks how much it has allocated, and each allocation would take a lock to count. */
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 	(void)sqlite3_initialize();
 }
 
@@ -210,6 +239,8 @@ void db_close(struct db **db)
 		return;
 	for (int i = 0; i < DB_QUERIES; i++)
 		sqlite3_finalize(gone->statements[i]);
+	for (int i = 0; i < ORDERS; i++)
+		sqlite3_finalize(gone->orders[i]);
 	/* Broken: no last checkpoint, which would believe what the flush denied. */
 	if (gone->broken)
 		sqlite3_db_config(gone->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
@@ -229,7 +260,8 @@ enum err db_begin(struct db *db)
 {
 	if (db->redo)
 		redo_begin(db->redo);
-	return exec(db, sqlite3_db_readonly(db->handle, "main") == 1 ? "BEGIN" : "BEGIN IMMEDIATE");
+	return run_order(db,
+			 sqlite3_db_readonly(db->handle, "main") == 1 ? ORDER_READ : ORDER_WRITE);
 }
 
 /* Of what was committed: whether the disk has it is not known now. */
@@ -249,7 +281,7 @@ enum err db_flush(struct db *db)
 
 enum err db_commit_logged(struct db *db)
 {
-	enum err err = exec(db, "COMMIT");
+	enum err err = run_order(db, ORDER_COMMIT);
 	sqlite3_file *log = err ? NULL : log_of(db);
 	int code = log ? log->pMethods->xFileControl(log, GATHER_RELEASE, NULL) : SQLITE_OK;
 
@@ -273,14 +305,14 @@ enum err db_mark(struct db *db)
 {
 	if (db->redo)
 		redo_mark(db->redo);
-	return exec(db, "SAVEPOINT job");
+	return run_order(db, ORDER_MARK);
 }
 
 enum err db_unmark(struct db *db, bool undo)
 {
 	if (undo && db->redo)
 		redo_undo(db->redo);
-	return exec(db, undo ? "ROLLBACK TO job; RELEASE job" : "RELEASE job");
+	return undo ? exec(db, "ROLLBACK TO job; RELEASE job") : run_order(db, ORDER_RELEASE);
 }
 
 /* ---- statements ---- */
