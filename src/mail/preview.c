@@ -83,12 +83,11 @@ static bool is_nothing(struct str character)
 static void squeeze_character(struct squeezer *squeezer, struct str character)
 {
 	unsigned char c = (unsigned char)character.at[0];
+	bool is_usual = c > ' ' && c < 0x7F; /* most often: nothing has to be looked up */
 
-	if (c > ' ' && c < 0x7F)
-		squeeze(squeezer, character); /* most often */
-	else if (is_blank(character))
+	if (!is_usual && is_blank(character))
 		squeezer->has_blank = true;
-	else if (!is_nothing(character))
+	else if (is_usual || !is_nothing(character))
 		squeeze(squeezer, character);
 }
 
