@@ -118,10 +118,11 @@ static void note_row(void *context, struct str address, unsigned state)
 	posts_row(&t->posts, address, state);
 }
 
-static void look(struct theatre *t)
+/* A role that is about to die, or to be started again, is waited for: what is not seen is not settled. */
+static void look(struct theatre *t) WAITS
 {
-	if (t->is_dying)
-		return;
+	while (t->is_dying && !fiber_sleep(in_ms(100)))
+		;
 	scene_read_rings(&t->scene, &t->run.records);
 	posts_hear(&t->posts, str_from(buf_str(&t->run.records), t->heard));
 	t->heard = t->run.records.len;
