@@ -41,8 +41,9 @@ void queue_lease_end(struct queue *queue, struct queue_lease *lease)
 /* ---- giving back ---- */
 
 struct given {
-	uint64_t message, number, flow, attempts;
+	uint64_t message, number, flow, attempts, lease;
 	struct str destination, address;
+	bool is_given; /* nobody reported of it meanwhile */
 };
 
 enum whose {
@@ -86,28 +87,34 @@ static enum err select_leased(struct db *db, const struct giving *g)
 			 db_int(g->number), db_int(ROWS_ONCE));
 }
 
-static enum err list_leased(struct writer *writer, struct giving *g)
+/* A store_read_fn. */
+static enum err list_leased(struct db *db, void *arg)
 {
+	struct giving *g = arg;
 	enum db_query q = g->whose == OF_OTHERS ? Q_queue_leased_by_others : Q_queue_leased_by;
-	struct db *db = writer->db;
 	bool has_row = true;
 	enum err err = select_leased(db, g);
 
 	while (!err && g->looked_at < ROWS_ONCE) {
+		uint64_t lease;
+
 		err = db_step(db, q, &has_row);
 		if (err || !has_row)
 			break;
 		g->looked_at++;
 		g->message = db_int_at(db, q, 0);
 		g->number = db_int_at(db, q, 1);
-		if (is_known(g, (uint64_t)db_int_at(db, q, 6)))
+		lease = (uint64_t)db_int_at(db, q, 6);
+		if (is_known(g, lease))
 			continue;
-		g->rows[g->count++] = (struct given){ (uint64_t)db_int_at(db, q, 0),
-						      (uint64_t)db_int_at(db, q, 1),
-						      (uint64_t)db_int_at(db, q, 3),
-						      (uint64_t)db_int_at(db, q, 5),
-						      str_dup(&g->arena, db_text_at(db, q, 2)),
-						      str_dup(&g->arena, db_text_at(db, q, 4)) };
+		g->rows[g->count++] =
+			(struct given){ .message = (uint64_t)g->message,
+					.number = (uint64_t)g->number,
+					.flow = (uint64_t)db_int_at(db, q, 3),
+					.attempts = (uint64_t)db_int_at(db, q, 5),
+					.lease = lease,
+					.destination = str_dup(&g->arena, db_text_at(db, q, 2)),
+					.address = str_dup(&g->arena, db_text_at(db, q, 4)) };
 	}
 	db_finish(db, q);
 	return err;
@@ -116,15 +123,38 @@ static enum err list_leased(struct writer *writer, struct giving *g)
 static enum err run_giving(struct writer *writer, struct job *job)
 {
 	struct giving *g = CONTAINER_OF(job, struct giving, job);
-	enum err err;
+	enum err err = OK;
 
-	g->rows = NEW_ARRAY(&g->arena, struct given, ROWS_ONCE);
-	err = list_leased(writer, g);
-	for (size_t i = 0; !err && i < g->count; i++)
-		err = db_run(writer->db, Q_queue_set_state, db_int(QUEUE_WAITING),
-			     db_int(g->now_us), db_id(g->rows[i].message),
-			     db_id(g->rows[i].number));
+	for (size_t i = 0; !err && i < g->count; i++) {
+		struct given *row = &g->rows[i];
+		uint64_t changed = 0;
+
+		err = db_run_values(writer->db, Q_queue_give_one,
+				    DB_VALUES(db_int(g->now_us), db_id(row->message),
+					      db_id(row->number), db_id(row->lease)),
+				    &changed);
+		row->is_given = changed > 0;
+	}
 	return err;
+}
+
+/*
+ * Whoever had it ended without a word: the other server may have answered 250 to him. Told before it is given back: who
+ * dies in between has said too much, not too little.
+ */
+static void tell_unknown(struct store *store, const struct giving *g)
+{
+	char id[ID_TEXT + 1];
+
+	for (size_t i = 0; i < g->count && g->whose != UNHEARD; i++) {
+		const struct given *row = &g->rows[i];
+
+		id_print(row->message, id);
+		TRACE(store->trace, 0, 0, attempt, .message = str_of(id), .recipient = row->address,
+		      .outcome = S("unknown"),
+		      .reply = S("who was sending it ended before he told what became of it"),
+		      .attempts = row->attempts, .next_us = (uint64_t)g->now_us);
+	}
 }
 
 static void tell_given(struct store *store, const struct giving *g)
@@ -135,16 +165,11 @@ static void tell_given(struct store *store, const struct giving *g)
 	for (size_t i = 0; i < g->count; i++) {
 		const struct given *row = &g->rows[i];
 
+		if (!row->is_given)
+			continue;
 		id_print(row->message, id);
 		TRACE(store->trace, 0, 0, queue_change, .message = str_of(id),
 		      .what = S("given back"), .recipients = 1);
-		/* Whoever had it ended without a word: the other server may have answered 250 to him. */
-		if (g->whose != UNHEARD)
-			TRACE(store->trace, 0, 0, attempt, .message = str_of(id),
-			      .recipient = row->address, .outcome = S("unknown"),
-			      .reply = S(
-				      "who was sending it ended before he told what became of it"),
-			      .attempts = row->attempts, .next_us = (uint64_t)g->now_us);
 		sites_note(queue->sites, row->destination, row->flow, g->now_us, 1);
 		waitq_wake_one(&queue->due);
 	}
@@ -163,10 +188,15 @@ static enum err give_back(struct store *store, uint64_t owner, enum whose whose,
 	do {
 		g.job = (struct job){ .run = run_giving };
 		g.now_us = wall_us();
+		g.rows = NEW_ARRAY(&g.arena, struct given, ROWS_ONCE);
 		g.count = g.looked_at = 0;
-		err = store_commit(store, &g.job);
-		if (!err)
-			tell_given(store, &g);
+		err = store_read(store, list_leased, &g);
+		if (!err && g.count) {
+			tell_unknown(store, &g);
+			err = store_commit(store, &g.job);
+			if (!err)
+				tell_given(store, &g);
+		}
 		arena_reset(&g.arena);
 	} while (!err && g.looked_at == ROWS_ONCE);
 	arena_drop(&g.arena);
