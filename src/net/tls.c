@@ -169,7 +169,6 @@ enum err tls_half_aim(struct tls_half *tls, const struct tls_target *target)
 	if (ok && target->sessions && target->session_key.len) {
 		tls->sessions = target->sessions;
 		tls->session_key = kept_copy(target->session_key);
-		SSL_set_app_data(tls->ssl, tls);
 		known = tls_sessions_find(tls->sessions, tls->session_key);
 	}
 	if (known)

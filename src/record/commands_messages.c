@@ -318,28 +318,10 @@ static bool is_of_session(const struct journey *j, const struct message *message
 	return false;
 }
 
+/* What is inspected may never become a message: the list of messages does not know it, a journey does. */
 static struct str named(const struct trace_event *event)
 {
-	switch (event->head.kind) {
-	case TRACE_inspect:
-		return event->inspect.message;
-	case TRACE_accept:
-		return event->accept.message;
-	case TRACE_deliver:
-		return event->deliver.message;
-	case TRACE_queued:
-		return event->queued.message;
-	case TRACE_claimed:
-		return event->claimed.message;
-	case TRACE_attempt:
-		return event->attempt.message;
-	case TRACE_notice:
-		return event->notice.about;
-	case TRACE_queue_change:
-		return event->queue_change.message;
-	default:
-		return S("");
-	}
+	return event->head.kind == TRACE_inspect ? event->inspect.message : message_named(event);
 }
 
 static bool is_about(const struct journey *j, const struct trace_event *event)

@@ -369,8 +369,7 @@ static void note_fetch(struct messages *messages, const struct trace_event *even
 	note_moment(a->message, event->head.wall_us);
 }
 
-/* What the event says which message it is about; empty: of none. */
-static struct str message_named(const struct trace_event *event)
+struct str message_named(const struct trace_event *event)
 {
 	switch (event->head.kind) {
 	case TRACE_accept:

@@ -62,6 +62,9 @@ struct messages {
 	struct addressee *places[MESSAGE_BUCKETS];
 };
 
+/* Which message the event says it is about, as text; empty: none that the list knows. Lies in the event. */
+struct str message_named(const struct trace_event *event);
+
 void messages_init(struct messages *messages);
 void messages_done(struct messages *messages);
 /* Takes note of an event, after `sessions` has. */
