@@ -286,10 +286,14 @@ static void sweep_fired(struct timer *timer)
 
 /* ---- descriptors ---- */
 
+/*
+ * Room is asked about only from the first time on that there was none: each read of a UNIX socket
+ * makes room at its other end, and would wake who waits there for something to read.
+ */
 enum err watch_init(struct fd_watch *watch, struct real_world *real, int fd)
 {
 	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.events = EPOLLIN | EPOLLRDHUP | EPOLLET,
 		.data.ptr = watch,
 	};
 
@@ -297,6 +301,26 @@ enum err watch_init(struct fd_watch *watch, struct real_world *real, int fd)
 	if (epoll_ctl(real->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
 		return fault_errno("watch descriptor %d", fd);
 	return OK;
+}
+
+/* Where there is room by now, being asked makes the kernel say so at once. */
+static void ask_for_room(struct fd_watch *watch)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		.data.ptr = watch,
+	};
+
+	if (watch->asks_for_room)
+		return;
+	must(epoll_ctl(watch->real->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event) == 0);
+	watch->asks_for_room = true;
+}
+
+void watch_full(struct fd_watch *watch)
+{
+	watch_used_up(watch, WRITABLE);
+	ask_for_room(watch);
 }
 
 void watch_left(struct fd_watch *watch)
@@ -323,6 +347,8 @@ enum err watch_wait(struct fd_watch *watch, unsigned how, moment deadline) WAITS
 
 	if (self->stopping)
 		return ERR_STOPPED;
+	if ((how & WRITABLE) && !(watch->ready & how))
+		ask_for_room(watch);
 	while (!err && !(watch->ready & how)) {
 		for (unsigned i = 0; i < 2; i++) {
 			if (!(how & (READABLE << i)))

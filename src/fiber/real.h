@@ -17,6 +17,7 @@ struct fd_watch {
 	int fd;
 	unsigned ready; /* READABLE | WRITABLE: worth trying */
 	unsigned ended; /* READABLE | WRITABLE: trying will always say something, so ready stays */
+	bool asks_for_room;
 	struct fiber *waiters[2];
 };
 
@@ -63,6 +64,8 @@ static inline void watch_used_up(struct fd_watch *watch, unsigned how)
 {
 	watch->ready &= ~(how & ~watch->ended);
 }
+/* The same for WRITABLE alone, where nobody may wait for it before the next try. */
+void watch_full(struct fd_watch *watch);
 
 void real_offload(struct world *world, enum offload_kind kind, void (*fn)(void *arg), void *arg)
 	WAITS;

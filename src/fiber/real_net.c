@@ -90,7 +90,7 @@ static enum err real_try_write(struct stream *stream, struct str octets, size_t 
 	}
 	if (errno != EAGAIN)
 		return cut_or_errno("write to the connection");
-	watch->ready &= ~WRITABLE;
+	watch_full(watch);
 	return ERR_AGAIN;
 }
 
