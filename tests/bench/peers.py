@@ -61,6 +61,13 @@ def memory_kib(root):
     return total
 
 
+def send(peer, sessions, messages, octets, recipient, *more):
+    """All of it is answered when this returns. timeout(1), as subprocess would look only every 50 ms for the end."""
+    subprocess.run(["timeout", "600", "smtp-source", "-4", "-s", str(sessions), "-m", str(messages), "-l", str(octets),
+                    "-f", "from@client.example", "-t", recipient, "-M", "client.example", *more,
+                    f"inet:127.0.0.1:{peer.port}"], check=True)
+
+
 class Glasspost:
     name = "glasspost"
 
