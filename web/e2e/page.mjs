@@ -216,6 +216,45 @@ async function explained() {
 	return said;
 }
 
+/* A reply code is chosen by click and by key, on the ladder and in the panel, and told apart; the guide has them all. */
+async function codes() {
+	const { browser, page, faults } = await open(base, { path: "#/sessions" });
+	await openFilm(page, { protocol: "submission" });
+	await page.click(".row:has-text('220 ') .reply-code");
+	await until(() => page.evaluate(() => document.activeElement?.id === "panel-code"), "the code's section has the keys");
+	must((await page.textContent("#panel-code h2")) === "Reply code 220", "the code that was clicked");
+	const figures = () => page.evaluate(() => [...document.querySelectorAll("#panel-code .figure")].map((one) => one.textContent).join(""));
+	must(await figures() === "220", `digits ${await figures()}`);
+	await page.keyboard.press("/");
+	await page.keyboard.type("RCPT TO");
+	await page.keyboard.press("Enter");
+	await page.keyboard.press("Escape");
+	await until(async () => (await page.textContent(".panel .line")).startsWith("RCPT TO"), "a command in the panel");
+	must(await page.locator("#panel-code").count() === 0, "a command has no code");
+	await page.keyboard.press("c");
+	await until(async () => await figures() === "2502.1.5", "the key leads to the code of its reply");
+	const card = await page.textContent("#panel-code");
+	for (const word of ["severity", "category", "detail", "class", "subject", "addresses", "RFC 5321 §4.2.1", "Nothing to repeat"])
+		must(card.includes(word), `the code's card lacks ${word}: ${card}`);
+	await page.click(".codes .code:has-text('451')");
+	must((await page.textContent("#panel-answers .code-card")).includes("The sender tries again"), "an answer that was not given is told apart too");
+	await page.click("#panel-code .all-codes a");
+	await page.waitForSelector(".codes-page .tile[aria-current]");
+	const listed = await page.evaluate(() => [...document.querySelectorAll(".tile code")].map((one) => one.textContent));
+	const explained = await page.evaluate(async () => {
+		const { smtp, pop3 } = await (await fetch("texts/explain.en.json")).json();
+		return [...Object.keys(smtp.codes), ...Object.keys(smtp.enhanced), ...Object.keys(pop3.codes)].filter((one) => !one.endsWith("x"));
+	});
+	must(JSON.stringify([...listed].sort()) === JSON.stringify(explained.sort()), "the guide lists each code once");
+	await page.focus(".tile:has-text('451')");
+	await page.keyboard.press("Enter");
+	await until(async () => (await page.textContent(".code-chosen h2")).startsWith("451"), "a code chosen by key");
+	must((await page.textContent(".code-chosen")).includes("The sender tries again"), "whether to come back");
+	await browser.close();
+	must(!faults.length, faults.join("\n"));
+	return { codes: listed.length };
+}
+
 /* A running session is followed, paused in view, and goes on; pausing never touches the session. */
 async function follow() {
 	const { browser, page, faults } = await open(base, { path: "#/sessions" });
@@ -341,7 +380,7 @@ async function elsewhere() {
 	return {};
 }
 
-const SCREENS = ["#/sessions", "#/messages", "#/queue", "#/open"];
+const SCREENS = ["#/sessions", "#/messages", "#/queue", "#/open", "#/guide/codes/451"];
 
 /* axe-core on every screen, both themes, two widths. */
 async function axe() {
@@ -362,7 +401,7 @@ async function axe() {
 			for (const screen of screens) {
 				await page.goto(base + screen);
 				await page.reload();
-				await page.waitForSelector(".home, .film, .journey, .open");
+				await page.waitForSelector(".home, .film, .journey, .open, .guide");
 				await page.waitForTimeout(200);
 				await page.evaluate(source);
 				const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
@@ -516,7 +555,7 @@ async function untranslated(page) {
 		const found = [];
 		const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 		while (walker.nextNode())
-			if (words.has(walker.currentNode.data.trim()) && !walker.currentNode.parentElement.closest(".explanation, .prose, .about, code, select"))
+			if (words.has(walker.currentNode.data.trim()) && !walker.currentNode.parentElement.closest(".explanation, .prose, .about, code, select, .digits, .tiles"))
 				found.push(walker.currentNode.data);
 		return found;
 	});
@@ -541,7 +580,7 @@ async function forEveryone() {
 	await page.keyboard.press(" ");
 	await until(() => page.evaluate(() => document.querySelector(".ladder").scrollTop > 0 && document.querySelector(".row.is-now") !== null), "the ladder turns its pages", 10_000);
 	await page.keyboard.press(" ");
-	for (const screen of ["sessions", "messages", "queue", "open"]) {
+	for (const screen of ["sessions", "messages", "queue", "guide", "open"]) {
 		const left = await untranslated(page);
 		must(!left.length, `in English: ${left}`);
 		await page.goto(`${base}#/${screen}`);
@@ -554,7 +593,7 @@ async function forEveryone() {
 	return {};
 }
 
-const CHECKS = { live, player, explained, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
+const CHECKS = { live, player, explained, codes, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
 try {
 	must(Object.hasOwn(CHECKS, check), `there is no check ${check}; there are ${Object.keys(CHECKS).join(", ")}`);
 	console.log(JSON.stringify(await CHECKS[check]()));

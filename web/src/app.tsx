@@ -17,10 +17,11 @@ const LAZY: Record<string, () => Promise<Screen>> = {
 	session: async () => (await import("./screens/session.tsx")).SessionScreen,
 	file: async () => (await import("./screens/session.tsx")).FileScreen,
 	message: async () => (await import("./screens/journey.tsx")).JourneyScreen,
+	guide: async () => (await import("./screens/guide.tsx")).GuideScreen,
 	open: async () => (await import("./screens/open.tsx")).OpenScreen,
 };
 
-const TABS = ["sessions", "messages", "queue", "open"] as const;
+const TABS = ["sessions", "messages", "queue", "guide", "open"] as const;
 
 export function App() {
 	const here = useWatched(route);
@@ -33,7 +34,7 @@ export function App() {
 	}, setProblem);
 	useEffect(() => void ask(), []);
 
-	const isOwn = here.screen === "open" || here.screen === "file";
+	const isOwn = ["open", "file", "guide", "film"].includes(here.screen);
 	const mustSignIn = !isOwn && ((info?.sign_in && !info.account) || (problem instanceof ApiError && problem.status === 401));
 	const changeLanguage = async (name: string) => {
 		await loadLanguage(name);
@@ -73,7 +74,7 @@ function Shown({ screen, id, at, info }: { screen: string; id: string; at: strin
 	return <loaded.Component key={`${screen}/${id}`} id={id} at={at} info={info} />;
 }
 
-const TAB_OF_SCREEN: Record<string, string> = { session: "sessions", message: "messages", file: "open" };
+const TAB_OF_SCREEN: Record<string, string> = { session: "sessions", message: "messages", file: "open", film: "guide" };
 
 function Header({ info, screen, onLanguage, onSignOut }: {
 	info: Info | null; screen: string; onLanguage: (name: string) => void; onSignOut: () => void;

@@ -16,7 +16,7 @@ export interface Entry {
 }
 
 type Group = Record<string, Entry>;
-type Catalogue = Record<string, Record<string, Group | Entry>>;
+export type Catalogue = Record<string, Record<string, Group | Entry>>;
 
 const loading = new Map<string, Promise<Catalogue>>();
 

@@ -5,6 +5,7 @@ import path from "node:path";
 import test from "node:test";
 import { axisOf, ticksOf, xOf } from "../src/journey/layout.ts";
 import { journeyOf, journeyOfHeader } from "../src/journey/model.ts";
+import { anatomyOf, codesIn, fateOf, numbersOf, subjectOf } from "../src/parse/code.ts";
 import { commandParts, octetsOf, replyParts } from "../src/parse/parts.ts";
 import { dateOf, fieldsOf, headerOf, hopOf, isSkewed } from "../src/parse/received.ts";
 import { eventOf, identity, inOrder, parseTrace, text } from "../src/trace/event.ts";
@@ -247,4 +248,39 @@ test("texts take values and know one from many; values are never read as texts",
 	assert.equal(t("a", { n: 2, who: "{n}" }), "2 things of {n}");
 	assert.equal(t("a", { n: 1, who: "x" }), "one thing of x");
 	assert.equal(t("missing"), "missing");
+});
+
+test("a reply code falls into its digits, an enhanced one into its numbers, and tells whether to come back", () => {
+	assert.deepEqual(codesIn("451 4.7.1 Greylisted", false), { code: "451", enhanced: "4.7.1" });
+	assert.deepEqual(codesIn("250-SIZE 4.7.1", false), { code: "250", enhanced: "" });
+	assert.deepEqual(codesIn("2505 x", false), { code: "", enhanced: "" });
+	assert.deepEqual(codesIn("199 no", false), { code: "", enhanced: "" });
+	assert.deepEqual(codesIn("-ERR [SYS/TEMP] later", true), { code: "-ERR", enhanced: "[SYS/TEMP]" });
+	assert.deepEqual(codesIn("+OKAY", true), { code: "", enhanced: "" });
+	assert.deepEqual(anatomyOf("551"), { code: "551", digits: ["5", "5", "1"], fate: "never" });
+	assert.equal(anatomyOf("+OK"), null);
+	assert.deepEqual(numbersOf("5.1.10"), ["5", "1", "10"]);
+	assert.equal(numbersOf("6.1.1"), null);
+	assert.deepEqual(["250", "354", "421", "550", "[IN-USE]", "[SYS/PERM]", "+OK"].map(fateOf), ["done", "more", "later", "never", "later", "never", "done"]);
+});
+
+test("every code and number of the explanations can be taken apart, in every language", () => {
+	const explained = JSON.parse(readFileSync(path.join(web, "../texts/explain.en.json"), "utf8")) as Record<string, Record<string, Record<string, unknown>>>;
+	for (const language of [texts("en.json"), texts("de.json")]) {
+		const says = (key: string) => assert.ok(language[key], key);
+		for (const code of Object.keys(explained["smtp"]!["codes"]!).filter((one) => !one.endsWith("xx"))) {
+			const anatomy = anatomyOf(code);
+			assert.ok(anatomy, code);
+			["first", "second"].forEach((place, index) => says(`code.${place}.${anatomy.digits[index]}`));
+			says(`code.fate.${anatomy.fate}.why`);
+		}
+		for (const code of Object.keys(explained["smtp"]!["enhanced"]!).filter((one) => !one.endsWith("x"))) {
+			const numbers = numbersOf(code);
+			assert.ok(numbers, code);
+			says(`code.class.${numbers[0]}`);
+			says(`code.subject.${subjectOf(numbers[1])}`);
+		}
+		for (const code of Object.keys(explained["pop3"]!["codes"]!))
+			says(`code.fate.${fateOf(code)}`);
+	}
 });

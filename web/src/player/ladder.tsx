@@ -5,10 +5,12 @@ import { layoutOf, rowsWithin, STEP_HEIGHT, type Layout } from "../ladder/layout
 import type { Lane, Model, Row } from "../ladder/model.ts";
 import { handshakeSteps, laneName, say, sentence } from "../ladder/say.ts";
 import { octets, since, span } from "../format.ts";
+import { codesIn } from "../parse/code.ts";
 import { Icon } from "../parts/icons.tsx";
 import { t } from "../text.ts";
 import { number, text } from "../trace/event.ts";
 import type { Player } from "./player.ts";
+import { showSectionOf } from "./show.ts";
 
 interface Props {
 	player: Player;
@@ -84,11 +86,13 @@ export function Ladder({ player, version, expanded, onExpand }: Props) {
 							return (
 								<LadderRow key={slot} row={row} place={own} head={place} model={model} layout={layout}
 									folded={view.folded[own]!} count={view.rows.length} expanded={expanded.has(row.index)}
-									onPick={() => {
+									onPick={(isCode) => {
 										if (row.shape === "handshake" && place === own)
 											onExpand(row);
 										player.pause();
 										player.seek(own);
+										if (isCode)
+											showSectionOf(row.index, "code");
 									}} />
 							);
 						})}
@@ -198,7 +202,8 @@ interface RowProps {
 	folded: readonly Row[];
 	count: number;
 	expanded: boolean;
-	onPick: () => void;
+	/* By its reply code, or anywhere else. */
+	onPick: (isCode: boolean) => void;
 }
 
 function LadderRow({ row, place, head, model, layout, folded, count, expanded, onPick }: RowProps) {
@@ -210,25 +215,25 @@ function LadderRow({ row, place, head, model, layout, folded, count, expanded, o
 	return (
 		<div id={`row-${place}`} class={classes} role="option" aria-selected={place === head} aria-setsize={count} aria-posinset={place + 1}
 			aria-label={sentence(model, row) + (folded.length ? `. ${folded.map((one) => say(one.event)).join(". ")}` : "")}
-			style={{ transform: `translateY(${layout.top[place]!}px)`, height: `${layout.height[place]!}px` }} onClick={onPick}>
+			style={{ transform: `translateY(${layout.top[place]!}px)`, height: `${layout.height[place]!}px` }} onClick={(event) => onPick((event.target as Element).closest(".reply-code") !== null)}>
 			{skipped > 0 && <span class="skipped">⋯ {span(skipped)} ⋯</span>}
 			{!row.continues && <span class="time" style={{ width: `${layout.gutter - 22}px` }}>{since(row.at_us)}</span>}
 			{row.group > 0 && row.from === "client" && <i class="together" style={{ left: `${layout.gutter - 8}px` }} />}
 			{place === head && <span class="now-mark" style={{ left: `${Math.max(2, layout.gutter - 20)}px` }}>▸</span>}
 			{folded.length > 0 && <Folded rows={folded} x={xOf(layout, "server")} left={xOf(layout, "client")} />}
-			<Body row={row} layout={layout} place={place} isNow={place === head} hasFolded={folded.length > 0} expanded={expanded} />
+			<Body row={row} layout={layout} place={place} isNow={place === head} hasFolded={folded.length > 0} expanded={expanded} isPop3={model.family === "pop3"} />
 		</div>
 	);
 }
 
-function Body({ row, layout, place, isNow, hasFolded, expanded }: { row: Row; layout: Layout; place: number; isNow: boolean; hasFolded: boolean; expanded: boolean }) {
+function Body({ row, layout, place, isNow, hasFolded, expanded, isPop3 }: { row: Row; layout: Layout; place: number; isNow: boolean; hasFolded: boolean; expanded: boolean; isPop3: boolean }) {
 	const left = xOf(layout, "client");
 	const right = xOf(layout, "server");
 	const shift = hasFolded ? 25 : 0;
 	switch (row.shape) {
 	case "arrow":
 	case "bar":
-		return <Wire row={row} left={left} right={right} fall={layout.fall[place]!} shift={shift} isNow={isNow} />;
+		return <Wire row={row} left={left} right={right} fall={layout.fall[place]!} shift={shift} isNow={isNow} isPop3={isPop3} />;
 	case "handshake":
 		return <Handshake row={row} left={left} right={right} shift={shift} expanded={expanded} />;
 	case "side":
@@ -248,7 +253,7 @@ function head(x: number, y: number, direction: 1 | -1): string {
 	return `M${x - 7 * direction} ${y - 4}L${x} ${y}L${x - 7 * direction} ${y + 4}`;
 }
 
-function Wire({ row, left, right, fall, shift, isNow }: { row: Row; left: number; right: number; fall: number; shift: number; isNow: boolean }) {
+function Wire({ row, left, right, fall, shift, isNow, isPop3 }: { row: Row; left: number; right: number; fall: number; shift: number; isNow: boolean; isPop3: boolean }) {
 	const width = right - left;
 	const isToRight = row.from === "client";
 	const isWide = width > 420;
@@ -262,7 +267,7 @@ function Wire({ row, left, right, fall, shift, isNow }: { row: Row; left: number
 		<>
 			<span class="words" style={{ left: `${left + indent}px`, width: `${width - indent - 12}px`, top: `${shift + (row.continues ? 1 : 7)}px` }}>
 				{row.encrypted && !row.continues && <span class="lock"><Icon name="lock" size={12} /></span>}
-				{row.shape === "bar" ? <DataBar row={row} size={size} isNow={isNow} /> : <code>{words}</code>}
+				{row.shape === "bar" ? <DataBar row={row} size={size} isNow={isNow} /> : <code>{row.event.kind === "reply" ? <ReplyWords line={words} isPop3={isPop3} /> : words}</code>}
 			</span>
 			{!row.more && (
 				<svg class="shaft" aria-hidden="true" width={width} height={y + 18} style={{ left: `${left}px`, top: `${shift}px` }}>
@@ -275,6 +280,12 @@ function Wire({ row, left, right, fall, shift, isNow }: { row: Row; left: number
 			)}
 		</>
 	);
+}
+
+/* Its code can be chosen by itself. A key does the same (c), so that the row stays one thing for who hears it. */
+function ReplyWords({ line, isPop3 }: { line: string; isPop3: boolean }) {
+	const { code } = codesIn(line, isPop3);
+	return code ? <><span class="reply-code" title={t("panel.code", { code })}>{code}</span>{line.slice(code.length)}</> : <>{line}</>;
 }
 
 /* A cell more for each doubling: a note and a film look different. */

@@ -6,8 +6,11 @@ import { catalogue, commonEntry, DEPTHS, entryOf, wording, type Depth, type Entr
 import { moment, since, span } from "../format.ts";
 import { exchangeOf, type Model, type Row } from "../ladder/model.ts";
 import { laneName, say, traceWord } from "../ladder/say.ts";
+import { codesIn, toneOfCode } from "../parse/code.ts";
 import { commandParts, octetsOf, replyParts, type Part } from "../parse/parts.ts";
+import { CodeCard } from "../parts/code.tsx";
 import { Icon, Mark } from "../parts/icons.tsx";
+import { Sections } from "../parts/sections.tsx";
 import { has, remember, remembered, t } from "../text.ts";
 import { number, text } from "../trace/event.ts";
 import { allowedIn, machineOf } from "./machine.ts";
@@ -40,7 +43,7 @@ export function Panel({ player, version }: { player: Player; version: number }) 
 		setDepth(next);
 	};
 	return (
-		<aside class="panel" aria-label={t("panel")}>
+		<aside class="panel" aria-label={t("panel")} data-row={row.index}>
 			<section class="panel-line" id="panel-explain" tabIndex={-1}>
 				<p class="whence">
 					<span class={`from-${row.from}`}>{laneName(model, row.from)}</span>
@@ -51,6 +54,7 @@ export function Panel({ player, version }: { player: Player; version: number }) 
 				<Line row={row} parts={parts} hot={hot} onHot={setHot} />
 				<Explanation row={row} model={model} texts={texts} depth={depth} onDepth={choose} />
 			</section>
+			<Code row={row} model={model} texts={texts} depth={depth} />
 			{parts.length > 1 && <Parts parts={parts} texts={texts} model={model} depth={depth} hot={hot} onHot={setHot} />}
 			{parts.length <= 1 && <Fields row={row} />}
 			<Answers row={row} exchange={exchange} texts={texts} model={model} depth={depth} />
@@ -82,6 +86,18 @@ function Line({ row, parts, hot, onHot }: { row: Row; parts: Part[]; hot: Part |
 	});
 	pieces.push(line.slice(place));
 	return <p class="line"><code>{pieces}</code></p>;
+}
+
+/* The code of a reply, digit by digit. */
+function Code({ row, model, texts, depth }: { row: Row; model: Model; texts: Texts; depth: Depth }) {
+	const { code, enhanced } = row.event.kind === "reply" ? codesIn(text(row.event, "line"), model.family === "pop3") : { code: "", enhanced: "" };
+	if (!code)
+		return null;
+	return (
+		<Section id="code" title={t("panel.code", { code: enhanced ? `${code} ${enhanced}` : code })}>
+			<CodeCard code={code} enhanced={enhanced} protocol={model.protocol} texts={texts} depth={depth} />
+		</Section>
+	);
 }
 
 /* The entry for a whole row: of its verb, its code, or of the kind of event. */
@@ -121,21 +137,6 @@ function Explanation({ row, model, texts, depth, onDepth }: { row: Row; model: M
 			{row.event.masked && <p class="hint">{t("panel.masked")}</p>}
 			{row.event.cut && <p class="hint">{t("panel.cut")}</p>}
 		</div>
-	);
-}
-
-function Sections({ rfc }: { rfc: [string, string][] | undefined }) {
-	if (!Array.isArray(rfc) || !rfc.length)
-		return null;
-	return (
-		<p class="rfc">
-			{rfc.map(([document, section]) => (
-				<a key={document + section} rel="noopener noreferrer" target="_blank"
-					href={`https://www.rfc-editor.org/rfc/rfc${encodeURIComponent(document)}${/^\d/.test(section) ? `#section-${encodeURIComponent(section)}` : ""}`}>
-					RFC {document} §{section}
-				</a>
-			))}
-		</p>
 	);
 }
 
@@ -185,9 +186,7 @@ function Answers({ row, exchange, texts, model, depth }: { row: Row; exchange: r
 	const listed = verb ? entryOf(texts, model.protocol, "verbs", verb)?.answers ?? [] : [];
 	if (!isWire || !listed.length)
 		return null;
-	const given = new Set(exchange.filter((one) => one.event.kind === "reply").map((one) =>
-		model.family === "pop3" ? /^(\+OK|-ERR|\+)/.exec(text(one.event, "line"))?.[0] ?? "" : text(one.event, "line").slice(0, 3)));
-	const about = chosen ? entryOf(texts, model.protocol, "codes", chosen) : null;
+	const given = new Set(exchange.filter((one) => one.event.kind === "reply").map((one) => codesIn(text(one.event, "line"), model.family === "pop3").code));
 	return (
 		<Section id="answers" title={t("panel.answers", { verb })}>
 			<p class="codes">
@@ -198,13 +197,9 @@ function Answers({ row, exchange, texts, model, depth }: { row: Row; exchange: r
 					</button>
 				))}
 			</p>
-			{about && <p class="prose small"><b>{chosen} {about.title}.</b> {wording(about, depth)}</p>}
+			{chosen && <CodeCard whole code={chosen} enhanced="" protocol={model.protocol} texts={texts} depth={depth} />}
 		</Section>
 	);
-}
-
-function toneOfCode(code: string): string {
-	return /^[23+]/.test(code) ? "good" : code.startsWith("4") ? "wait" : "bad";
 }
 
 /* What decided, from where, and how long each took. */

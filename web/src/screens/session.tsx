@@ -13,6 +13,7 @@ import { Overview, Transport } from "../player/controls.tsx";
 import { Ladder } from "../player/ladder.tsx";
 import { Panel } from "../player/panel.tsx";
 import { Player } from "../player/player.ts";
+import { showSection, showSectionOf } from "../player/show.ts";
 import { linkTo } from "../route.ts";
 import { t } from "../text.ts";
 import { number, text } from "../trace/event.ts";
@@ -188,7 +189,7 @@ function Finder({ player, onClose }: { player: Player; onClose: () => void }) {
 const KEYS: [string, string][] = [
 	["key.space", "player.playpause"], ["← →", "player.steps"], ["Shift ← →", "player.phases"], ["↑ ↓", "player.commands"],
 	["Home End", "player.ends"], ["[ ]", "player.speeds"], ["t", "player.times"], ["l", "player.lanes.all"], ["n N", "player.errors"],
-	["f", "player.follow"], ["Enter", "player.expand"], ["/", "player.find"], ["e", "player.explain"], ["s", "player.states"], ["b", "player.bytes"], ["?", "help"],
+	["f", "player.follow"], ["Enter", "player.expand"], ["/", "player.find"], ["e", "player.explain"], ["c", "player.code"], ["s", "player.states"], ["b", "player.bytes"], ["?", "help"],
 ];
 
 function Help({ onClose }: { onClose: () => void }) {
@@ -218,10 +219,15 @@ interface Wishes {
 	isOff: boolean;
 }
 
-function showSection(name: string): void {
-	const section = document.getElementById(`panel-${name}`);
-	section?.scrollIntoView({ block: "nearest" });
-	section?.focus({ preventScroll: true });
+/* Of a command, the code that answered it. */
+function showCode(player: Player): void {
+	const row = player.view.rows[player.place];
+	const reply = row?.event.kind === "reply" ? row : player.view.rows.find((one) => one.exchange === row?.exchange && one.event.kind === "reply" && !one.more);
+	if (!reply)
+		return;
+	player.pause();
+	player.seek(player.view.placeOf[reply.index]!);
+	showSectionOf(reply.index, "code");
 }
 
 function act(player: Player, event: KeyboardEvent, wishes: Wishes): boolean {
@@ -244,6 +250,7 @@ function act(player: Player, event: KeyboardEvent, wishes: Wishes): boolean {
 	case "/": wishes.onFind(); break;
 	case "?": wishes.onHelp(); break;
 	case "e": showSection("explain"); break;
+	case "c": showCode(player); break;
 	case "s": showSection("states"); break;
 	case "b": showSection("bytes"); break;
 	case "Enter":
