@@ -440,20 +440,11 @@ static bool leads_nowhere(struct attempt *a)
 	}
 }
 
-void attempt_run(struct attempt *a) WAITS
+static void send_it(struct attempt *a) WAITS
 {
 	struct answer_queue_claim *claim = a->claim;
 	struct way way;
 
-	a->until = in_ms((int64_t)claim->lease_ms / 6 * 5);
-	a->said = NEW_ARRAY(a->arena, struct smtp_said, claim->recipients.count);
-	a->notifies = NEW_ARRAY(a->arena, bool, claim->recipients.count);
-	a->is_final = claim->transport == QUEUE_BY_LMTP;
-	a->is_site_down = false;
-	a->has_reached = false;
-	say_for_all(a, said_by_us(SMTP_DEFERRED, 451, S("4.4.1"), S("no host was tried")));
-	if (leads_nowhere(a))
-		return;
 	if (a->talk.client) {
 		way_of_claim(claim, outside_is_blocked(&a->relay->outside), a->arena, &way);
 		if (str_is(a->talk.way_key, way.key))
@@ -465,4 +456,27 @@ void attempt_run(struct attempt *a) WAITS
 		go_as_a_laptop(a);
 	else
 		go(a, false);
+}
+
+void attempt_run(struct attempt *a) WAITS
+{
+	struct answer_queue_claim *claim = a->claim;
+
+	a->until = in_ms((int64_t)claim->lease_ms / 6 * 5);
+	a->said = NEW_ARRAY(a->arena, struct smtp_said, claim->recipients.count);
+	a->notifies = NEW_ARRAY(a->arena, bool, claim->recipients.count);
+	a->is_final = claim->transport == QUEUE_BY_LMTP;
+	a->is_site_down = false;
+	a->has_reached = false;
+	say_for_all(a, said_by_us(SMTP_DEFERRED, 451, S("4.4.1"), S("no host was tried")));
+	if (leads_nowhere(a))
+		return;
+	if (body_map(&claim->body, &a->octets)) {
+		say_for_all(a, said_by_us(SMTP_DEFERRED, 451, S("4.3.0"),
+					  str_print(a->arena, "the message cannot be read here: %s",
+						    fault_text())));
+		return;
+	}
+	send_it(a);
+	body_unmap(&claim->body, a->octets);
 }

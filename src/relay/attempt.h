@@ -54,7 +54,7 @@ struct dialogue_out {
 struct attempt {
 	struct relay *relay;
 	struct answer_queue_claim *claim;
-	struct str octets;        /* the message */
+	struct str octets;        /* the message, while it is sent */
 	struct arena *arena;      /* for the texts in `said`, and the session's */
 	struct dialogue_out talk; /* what is open at the end, the caller closes or hands on */
 	moment until;

@@ -88,7 +88,7 @@ static struct ask_queue_report report_of(struct errand *errand)
 {
 	const struct attempt *attempt = &errand->attempt;
 	struct arena *arena = &errand->claim_arena;
-	size_t room = errand->claim.numbers.count;
+	size_t room = attempt->said ? errand->claim.numbers.count : 0; /* or it was never begun */
 	uint64_t *numbers = NEW_ARRAY(arena, uint64_t, room);
 	uint64_t *results = NEW_ARRAY(arena, uint64_t, room);
 	uint64_t *codes = NEW_ARRAY(arena, uint64_t, room);
@@ -166,18 +166,11 @@ static void wipe(struct str secret)
 		explicit_bzero((char *)(uintptr_t)secret.at, secret.len);
 }
 
-static enum err send_claim(struct errand *errand) WAITS
+static void send_claim(struct errand *errand) WAITS
 {
-	struct attempt *attempt = &errand->attempt;
-	enum err err = body_map(&errand->claim.body, &attempt->octets);
-
-	if (!err) {
-		attempt_run(attempt);
-		body_unmap(&errand->claim.body, attempt->octets);
-	}
+	attempt_run(&errand->attempt);
 	wipe(errand->claim.password);
 	body_done(&errand->claim.body);
-	return err;
 }
 
 static bool may_go_on(struct errand *errand)
@@ -230,8 +223,9 @@ static void errand_fiber(void *arg) WAITS
 	errand->attempt.claim = &errand->claim;
 	take_parked(errand);
 	errand->attempt.arena = &errand->arena;
-	while (!send_claim(errand) && go_on(errand))
-		;
+	do
+		send_claim(errand);
+	while (go_on(errand));
 	park(relay, &errand->attempt.talk, &errand->arena, errand->sent);
 	body_done(&errand->claim.body);
 	arena_drop(&errand->claim_arena);
@@ -256,6 +250,9 @@ static enum err begin_errand(struct relay *relay) WAITS
 		err = fiber_spawn(&relay->errands, "errand", errand_fiber, errand, NULL);
 	if (!err)
 		return OK;
+	if (errand->claim.lease && !relay->closing)
+		report(errand,
+		       true); /* no room to send it: others may be luckier, or we a bit later */
 	wipe(errand->claim.password);
 	body_done(&errand->claim.body);
 	arena_drop(&errand->claim_arena);

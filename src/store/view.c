@@ -208,7 +208,7 @@ enum err store_view_open(struct peer *peer, struct role *role, const struct ask_
 {
 	json_t *arguments = control_object(ask->arguments);
 	struct signed_in *who = NULL;
-	struct view *view;
+	struct view *view = NULL;
 	enum err err = OK;
 
 	if (!arguments)

@@ -167,7 +167,7 @@ def drain(server):
 
     with contextlib.suppress(AssertionError):
         wait_for(is_empty, seconds=60)
-    assert not left, left
+    assert not left, (left, server.log()[-6000:])
 
 
 def judge(server, ledger, sinks, what, attacks, at_least=30):
@@ -269,3 +269,17 @@ def test_the_nth_call_of_a_store_with_a_queue_fails_or_kills(sinks, call, fault)
             calm(server)
         judge(server, ledger, sinks, f"{fault} at the n-th {call}, with a queue", struck, at_least=4)
     assert struck, "no fault happened"
+
+
+def test_a_relay_that_gets_no_memory_gives_back_what_it_cannot_send(sinks):
+    """A stack for one more message, or the mapping of a large one: neither keeps its lease until that ends (an hour)."""
+    need_strace()
+    ledger, rng = Ledger(), random.Random(23)
+    with new_relay() as server:
+        with Traced(server.role_pids()["relay"], "mmap", "error=ENOMEM", "1+") as traced:
+            with Submission(ledger, server.port("submission")) as session:
+                for size in (300, 2_000_000, 300, 2_000_000) * 3:
+                    session.send(rng.choice(sinks.recipients), rng, size)
+            time.sleep(3)
+        assert traced.struck(), "no fault happened"
+        judge(server, ledger, sinks, "no memory for the relay", 1, at_least=12)
