@@ -160,10 +160,8 @@ enum err log_event(struct buf *out, enum record_log format, const char *hostname
 				 .id = "-",
 				 .out = out };
 
-	/* A postfix log tells of connections too: tools pair them with their ends. */
 	if (format == RECORD_LOG_NONE ||
-	    (log_topic(event) == LOG_NOTHING &&
-	     !(format == RECORD_LOG_POSTFIX && event->head.kind == TRACE_connect)))
+	    (log_topic(event) == LOG_NOTHING && format != RECORD_LOG_POSTFIX)) /* it tells more */
 		return OK;
 	if (event->head.session)
 		id_print(event->head.session, line.id);

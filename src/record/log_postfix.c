@@ -111,8 +111,6 @@ static unsigned count_recipients(struct str list)
 static void message(struct log_line *line)
 {
 	const struct trace_accept *accept = &line->event->accept;
-	struct str recipients = accept->recipients;
-	double seconds = (double)accept->us / 1e6;
 
 	begin(line, program(line));
 	add_queue_id(line);
@@ -121,19 +119,37 @@ static void message(struct log_line *line)
 	add_queue_id(line);
 	add_address(line, "from", accept->sender);
 	buf_print(line->out, ", size=%llu, nrcpt=%u (queue active)\n",
-		  (unsigned long long)accept->octets, count_recipients(recipients));
-	while (recipients.len) {
-		begin(line, "postfix/lmtp");
-		add_queue_id(line);
-		add_address(line, "to", take_recipient(&recipients));
-		buf_print(line->out,
-			  ", relay=local, delay=%.2f, delays=0/0/0/%.2f, dsn=2.0.0, "
-			  "status=sent (delivered to mailbox)\n",
-			  seconds, seconds);
+		  (unsigned long long)accept->octets, count_recipients(accept->recipients));
+}
+
+/* Since the message came: its id begins with that millisecond. */
+static void add_delay(struct log_line *line, struct str message)
+{
+	uint64_t id = 0;
+	int64_t ms;
+
+	(void)!id_parse(message, &id);
+	ms = line->event->head.wall_us / 1000 - (int64_t)(id >> 22);
+	buf_print(line->out, ", delay=%.2f", id && ms > 0 ? (double)ms / 1e3 : 0.0);
+}
+
+static void delivery(struct log_line *line)
+{
+	const struct trace_deliver *deliver = &line->event->deliver;
+	bool is_sent = str_is(deliver->outcome, S("delivered"));
+
+	begin(line, "postfix/lmtp");
+	add_id(line, deliver->message);
+	add_address(line, "to", deliver->recipient);
+	buf_add(line->out, S(", relay=local"));
+	add_delay(line, deliver->message);
+	if (is_sent) {
+		buf_add(line->out, S(", dsn=2.0.0, status=sent (delivered to mailbox)\n"));
+		return;
 	}
-	begin(line, "postfix/qmgr");
-	add_queue_id(line);
-	buf_add(line->out, S("removed\n"));
+	buf_add(line->out, S(", dsn=5.0.0, status=bounced ("));
+	log_add_word(line->out, deliver->outcome);
+	buf_add(line->out, S(")\n"));
 }
 
 static const char *status_of(struct str outcome)
@@ -156,6 +172,7 @@ static void attempt(struct log_line *line)
 	add_address(line, "to", attempt->recipient);
 	buf_add(line->out, S(", relay="));
 	trace_add_harmless(line->out, attempt->peer.len ? attempt->peer : S("none"), true);
+	add_delay(line, attempt->message);
 	buf_add(line->out, S(", dsn="));
 	log_add_word(line->out, attempt->enhanced);
 	buf_print(line->out, ", status=%s (", status_of(attempt->outcome));
@@ -249,6 +266,17 @@ static void sign_in(struct log_line *line)
 		  is_pop3(line) ? "\n" : " authentication failed: authentication failure\n");
 }
 
+/* What other formats pass over: tools pair connections with their ends, and count deliveries. */
+static void more(struct log_line *line)
+{
+	if (line->event->head.kind == TRACE_deliver) {
+		delivery(line);
+	} else if (line->event->head.kind == TRACE_connect && !is_pop3(line)) {
+		begin(line, program(line));
+		buf_print(line->out, "connect from unknown[%s]\n", line->ip);
+	}
+}
+
 void log_postfix(struct log_line *line)
 {
 	const struct trace_event *event = line->event;
@@ -276,10 +304,7 @@ void log_postfix(struct log_line *line)
 		sign_in(line);
 		return;
 	case LOG_NOTHING:
-		if (is_pop3(line))
-			return;
-		begin(line, program(line));
-		buf_print(line->out, "connect from unknown[%s]\n", line->ip);
+		more(line);
 		return;
 	case LOG_TROUBLE:
 		begin(line, "postfix/master");

@@ -161,12 +161,19 @@ static const struct {
 	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: 0ABC: "
 	  "client=unknown[192.0.2.7]\n"
 	  "Jan  1 12:00:03 mail.example postfix/qmgr[2]: 0ABC: from=<a\\x20b\\x3E@c>, size=2150, "
-	  "nrcpt=2 (queue active)\n"
-	  "Jan  1 12:00:03 mail.example postfix/lmtp[2]: 0ABC: to=<d@e>, relay=local, delay=0.03, "
-	  "delays=0/0/0/0.03, dsn=2.0.0, status=sent (delivered to mailbox)\n"
+	  "nrcpt=2 (queue active)\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_deliver },
+	    .deliver = { S("0AB-C"), S("\"x,y\"@z"), S("z"), S("INBOX"), 7, S("delivered") } },
+	  &session,
 	  "Jan  1 12:00:03 mail.example postfix/lmtp[2]: 0ABC: to=<\"x,y\"@z>, relay=local, "
-	  "delay=0.03, delays=0/0/0/0.03, dsn=2.0.0, status=sent (delivered to mailbox)\n"
-	  "Jan  1 12:00:03 mail.example postfix/qmgr[2]: 0ABC: removed\n" },
+	  "delay=0.00, dsn=2.0.0, status=sent (delivered to mailbox)\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_deliver },
+	    .deliver = { S("6DQJVEQYG0000"), S("a@z"), S("z"), S("INBOX"), 0, S("over-quota") } },
+	  &session,
+	  "Jan  1 12:00:03 mail.example postfix/lmtp[2]: 6DQJVEQYG0000: to=<a@z>, relay=local, "
+	  "delay=2.50, dsn=5.0.0, status=bounced (over-quota)\n" },
 	{ RECORD_LOG_POSTFIX,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_policy },
 	    .policy = { S("no-relay"), S("defer"), S("x"), S("y") } },
