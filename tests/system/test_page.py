@@ -104,6 +104,20 @@ def test_a_reply_code_is_chosen_and_told_apart_and_the_guide_lists_all(dev):
     assert check("codes", dev.web)["codes"] > 100
 
 
+def test_envelope_and_letter_are_drawn_apart_and_their_differences_told(dev):
+    swaks("--server", f"127.0.0.1:{dev.base + 587}", "-tls", "--auth-user", ALICE, "--auth-password", "x", "--from", "bounces@lists.example.org",
+          "--to", "dora@example.org,carla@example.org", "--pipeline", "--h-Subject", "Minutes", "--h-From", f"Alice <{ALICE}>",
+          "--h-To", "garden@lists.example.org, dora@example.org", "--body", "The tulips are in.")
+    subprocess.run(["curl", "-s", "--max-time", "30", "--user", "dora@example.org:x", f"pop3://127.0.0.1:{dev.base + 110}/1"], check=True,
+                   capture_output=True, timeout=60)
+    assert check("post", dev.web, subject="Minutes", sender="bounces@lists.example.org", recipients=["dora@example.org", "carla@example.org"], **{"from": ALICE},
+                 to="garden@lists.example.org", blind="carla@example.org", words="The tulips are in.", account=ALICE)["ways"] == 3
+
+
+def test_a_line_is_shown_at_each_layer_with_what_is_known_of_it(dev):
+    assert check("layers", dev.web)["octets"] > 40
+
+
 def test_a_running_session_is_followed_paused_in_view_and_replayed(dev):
     assert check("follow", dev.web, smtp=dev.smtp)["late_ms"] < 1000
 

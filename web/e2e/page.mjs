@@ -255,6 +255,85 @@ async function codes() {
 	return { codes: listed.length };
 }
 
+/* Moves the head to the first line with these words. */
+async function find(page, words) {
+	await page.keyboard.press("/");
+	await page.keyboard.type(words);
+	await page.keyboard.press("Enter");
+	await page.keyboard.press("Escape");
+	await until(async () => (await page.textContent(".panel .line")).includes(words), `${words} in the panel`);
+}
+
+/* Envelope and letter apart, in the film and in the journey; where they differ is said; pushed and pulled. */
+async function post() {
+	const { browser, page, faults } = await open(base, { path: "#/messages" });
+	await page.click(`.messages .item:has-text("${options.subject}")`);
+	await page.waitForSelector(".post .airmail");
+	const look = async (where) => {
+		const address = await page.textContent(`${where} .address`);
+		const sheet = await page.textContent(`${where} .sheet`);
+		const differs = await page.textContent(`${where} .differences`);
+		must(options.recipients.every((one) => address.includes(one)), `on the envelope: ${address}`);
+		must((await page.textContent(`${where} .return-address`)).includes(options.sender), "the envelope's sender");
+		must(sheet.includes(options.from) && sheet.includes(options.to), `in the letter: ${sheet}`);
+		must(differs.includes(`Reports go to ${options.sender}, but the letter says it is from ${options.from}`), `differences: ${differs}`);
+		must(differs.includes(`${options.blind} is on the envelope, but not in the letter`), `differences: ${differs}`);
+		must(differs.includes(`${options.to} is in the letter, but not on this envelope`), `differences: ${differs}`);
+	};
+	await look(".journey");
+	must(!(await page.textContent(".journey .sheet")).includes(options.words), "the text is not shown unasked");
+	await page.click(".journey .sheet button");
+	await until(async () => (await page.textContent(".journey .sheet")).includes(options.words), "the text when asked for");
+	const ways = await page.evaluate(() => [...document.querySelectorAll(".way-step")].map((one) => [one.className.replace("way-step is-", ""), one.querySelector("svg[role]").getAttribute("aria-label"), one.querySelector("svg[role]").innerHTML.replace(/<text.*?<\/text>/g, "")]));
+	must(ways.map((one) => one[0]).join() === "push,inside,pull", `hand-overs: ${ways.map((one) => one[0])}`);
+	must(new Set(ways.map((one) => one[2])).size === 3, "each is drawn in a shape of its own");
+	must(ways[2][1].includes("from reader to mailbox"), `direction in words: ${ways[2][1]}`);
+	await page.click(".way-step.is-pull a");
+	await page.waitForSelector(".film .protocol.pop3");
+	await page.goBack();
+	await page.click(".way-step.is-push a");
+	await page.waitForSelector(".film .protocol.submission");
+	await find(page, "RCPT TO");
+	await page.keyboard.press("p");
+	await until(() => page.evaluate(() => document.activeElement?.id === "panel-post"), "envelope and letter have the keys");
+	must(!(await page.textContent(".panel .sheet")).includes(options.words), "no letter is opened unasked");
+	await page.click(".panel .sheet button");
+	await until(async () => (await page.textContent(".panel .sheet")).includes(options.words), "the letter when asked for");
+	await look(".panel");
+	must((await page.textContent(".panel .differences")).includes(`${options.account} signed in, but the return address is ${options.sender}`), "who signed in");
+	must(await page.locator(".panel .paper .wishes, .panel .paper").count() > 0, "the envelope is drawn");
+	await browser.close();
+	must(!faults.length, faults.join("\n"));
+	return { ways: ways.length };
+}
+
+/* One line at each layer: numbers, names, octets that were measured, and what depends on the path. */
+async function layers() {
+	const { browser, page, faults } = await open(base, { path: "#/sessions" });
+	await openFilm(page, { protocol: "submission" });
+	await find(page, "RCPT TO");
+	await page.keyboard.press("y");
+	await until(() => page.evaluate(() => document.activeElement?.id === "panel-layers"), "the layers have the keys");
+	const numbers = await page.evaluate(() => [...document.querySelectorAll(".layer")].map((one) => `${one.querySelector(".layer-number").textContent} ${one.querySelector("b").textContent}`));
+	must(numbers.join("; ") === "7 SMTP, application; 5–6 TLSv1.3 record; 4 TCP, transport; 3 IPv4, network", `layers: ${numbers.join("; ")}`);
+	const own = Number((await page.textContent(".layer:first-child .piece-own")).match(/\d+/)[0]);
+	const lines = await page.evaluate(() => [...document.querySelectorAll(".row.grouped code")].map((one) => one.textContent));
+	must(own === lines.filter((line) => /^(MAIL|RCPT|DATA)/.test(line)).reduce((sum, line) => sum + line.length + 2, 0), `octets of what left together: ${own} of ${lines}`);
+	const total = async () => Number((await page.textContent(".panel-layers > .hint")).match(/, ([\d,]+) octets or more/)[1].replace(",", ""));
+	must(await total() === own + 22 + 40, `with a record, TCP and IP: ${await total()}`);
+	must(await page.locator(".piece.by-path").count() === 2 && await page.locator(".piece.by-measured").count() >= 1, "what is measured and what depends on the path are told apart");
+	await find(page, "220 ");
+	await until(async () => (await page.textContent(".layers")).includes("Everybody on the way can read"), "a line before TLS");
+	await page.selectOption(".path select", "536");
+	await page.reload();
+	await page.waitForSelector(".panel-layers, .film .row.is-now");
+	await find(page, "220 ");
+	must(await page.inputValue(".path select") === "536", "the path is remembered");
+	await browser.close();
+	must(!faults.length, faults.join("\n"));
+	return { octets: own };
+}
+
 /* A running session is followed, paused in view, and goes on; pausing never touches the session. */
 async function follow() {
 	const { browser, page, faults } = await open(base, { path: "#/sessions" });
@@ -593,7 +672,7 @@ async function forEveryone() {
 	return {};
 }
 
-const CHECKS = { live, player, explained, codes, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
+const CHECKS = { live, player, explained, codes, post, layers, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
 try {
 	must(Object.hasOwn(CHECKS, check), `there is no check ${check}; there are ${Object.keys(CHECKS).join(", ")}`);
 	console.log(JSON.stringify(await CHECKS[check]()));

@@ -96,6 +96,24 @@ async function post(path: string, body: unknown): Promise<void> {
 		throw await failure(response);
 }
 
+/* Nobody reads more of a letter on a screen; the whole is there as a file. */
+const START_OCTETS = 65_536;
+
+async function startOf(path: string): Promise<string> {
+	const reader = (await get(path)).body!.getReader();
+	const decoder = new TextDecoder();
+	let found = "";
+	for (let size = 0; size < START_OCTETS;) {
+		const { done, value } = await reader.read();
+		if (done)
+			return found + decoder.decode();
+		size += value.length;
+		found += decoder.decode(value, { stream: true });
+	}
+	await reader.cancel();
+	return `${found}…`;
+}
+
 export const api = {
 	json: async <T>(path: string): Promise<T> => (await (await get(path)).json()) as T,
 	text: async (path: string): Promise<string> => (await get(path)).text(),
@@ -106,6 +124,7 @@ export const api = {
 	message: (id: string) => api.json<MessageDetail>(`messages/${encodeURIComponent(id)}`),
 	messageEvents: async (id: string) => inOrder(parseTrace(await api.text(`messages/${encodeURIComponent(id)}/events`)).events),
 	messageHeader: (id: string) => api.text(`messages/${encodeURIComponent(id)}/header`),
+	messageStart: (id: string) => startOf(`messages/${encodeURIComponent(id)}/raw`),
 	queue: async () => (await api.json<{ recipients: QueueRow[] }>("queue")).recipients,
 	signIn: (address: string, password: string) => post("sign-in", { address, password }),
 	signOut: () => post("sign-out", {}),

@@ -5,6 +5,10 @@ import path from "node:path";
 import test from "node:test";
 import { axisOf, ticksOf, xOf } from "../src/journey/layout.ts";
 import { journeyOf, journeyOfHeader } from "../src/journey/model.ts";
+import { addressesOf, bodyOf, differencesOf, transactionAt } from "../src/parse/post.ts";
+import { layersOf } from "../src/ladder/layers.ts";
+import { modelOf } from "../src/ladder/model.ts";
+import { waysOf } from "../src/journey/ways.ts";
 import { anatomyOf, codesIn, fateOf, numbersOf, subjectOf } from "../src/parse/code.ts";
 import { commandParts, octetsOf, replyParts } from "../src/parse/parts.ts";
 import { dateOf, fieldsOf, headerOf, hopOf, isSkewed } from "../src/parse/received.ts";
@@ -13,7 +17,7 @@ import { Gathering } from "../src/trace/source.ts";
 import { messagesAfter, sessionsAfter, sessionsJoined } from "../src/lists.ts";
 import { routeOf } from "../src/route.ts";
 import { t, useTexts } from "../src/text.ts";
-import { made, recorded, web } from "./recorded.ts";
+import { command, made, recorded, reply, web } from "./recorded.ts";
 
 function named(parts: { name: string; value: string }[]): string[] {
 	return parts.map((part) => `${part.name}=${part.value}`);
@@ -283,4 +287,76 @@ test("every code and number of the explanations can be taken apart, in every lan
 		for (const code of Object.keys(explained["pop3"]!["codes"]!))
 			says(`code.fate.${fateOf(code)}`);
 	}
+});
+
+test("where the letter names others than the envelope, it is pointed out; where both agree, nothing is", () => {
+	const letter = fieldsOf("From: \"Doe, Ann\" <ann@a.example>\nTo: Friends: bob@b.example (at work), \"x@y\" <Carla@B.example>;\nSubject: x");
+	const envelope = { sender: "ann@a.example", account: "", recipients: [{ address: "bob@b.example" }, { address: "carla@b.example" }] };
+	assert.deepEqual(differencesOf(envelope, letter), []);
+	const kinds = (change: Partial<typeof envelope>, fields = letter) => differencesOf({ ...envelope, ...change }, fields).map((one) => `${one.kind} ${one.who}`);
+	assert.deepEqual(kinds({ sender: "bounces@list.example" }), ["sender bounces@list.example"]);
+	assert.deepEqual(kinds({ sender: "" }), ["null "]);
+	assert.deepEqual(kinds({ account: "robot@a.example" }), ["signed robot@a.example"]);
+	assert.deepEqual(kinds({ recipients: [{ address: "bob@b.example" }, { address: "dora@d.example" }] }), ["blind dora@d.example", "elsewhere Carla@B.example"]);
+	assert.deepEqual(kinds({ sender: "x@y.example" }, []), [], "a letter that is not known differs in nothing");
+	assert.deepEqual(addressesOf("\"a@b\" <c@d.example>, undisclosed-recipients:;, (x@y.example) e@f.example"), ["c@d.example", "e@f.example"]);
+	assert.deepEqual(bodyOf("A: b\r\n\r\none\r\ntwo\r\n"), ["one", "two"]);
+});
+
+test("a transaction's envelope is what the server was told and took, from MAIL to what ends it", () => {
+	const events = [
+		made("connect", 0, { protocol: "submission", peer: "192.0.2.1:1", local: "192.0.2.2:587", outgoing: 0 }),
+		command(10, "EHLO x"), reply(100, "250 ok", "EHLO"), made("auth", 150, { mechanism: "PLAIN", step: 0, outcome: "ok", account: "ann@a.example" }),
+		command(200, "MAIL FROM:<> SIZE=10"), reply(300, "250 2.1.0 ok", "MAIL"),
+		command(400, "RCPT TO:<b@b.example> NOTIFY=NEVER"), reply(500, "250 2.1.5 ok", "RCPT"), command(600, "RCPT TO:<c@b.example>"), reply(700, "550 5.1.1 no", "RCPT"),
+		command(800, "DATA"), reply(900, "354 go", "DATA"), made("data", 1000, { how: "DATA", octets: 100, last: 1, unstuffed: 2 }),
+		made("accept", 1100, { message: "M", subject: "Hi", octets: 100, sender: "", recipients: "b@b.example" }), reply(1200, "250 2.0.0 ok", "DATA"),
+		command(1300, "RSET"), reply(1400, "250 ok", "RSET"),
+	];
+	const model = modelOf(events);
+	const at = (start: string) => transactionAt(model, model.rows.find((row) => text(row.event, "line").startsWith(start))!);
+	const found = at("550")!;
+	assert.equal(found.envelope.sender, "");
+	assert.equal(found.envelope.account, "ann@a.example");
+	assert.deepEqual(found.envelope.wishes, ["SIZE=10", "NOTIFY=NEVER"]);
+	assert.deepEqual(found.envelope.recipients.map((one) => `${one.address} ${one.tone}`), ["b@b.example good", "c@b.example bad"]);
+	assert.equal(found.message, "M");
+	assert.equal(at("EHLO"), null);
+	assert.equal(at("RSET"), null);
+});
+
+test("a line at each layer: what is measured, what the standard adds, and nothing where it is not known", () => {
+	const connect = made("connect", 0, { protocol: "smtp", peer: "192.0.2.1:4000", local: "192.0.2.2:25", outgoing: 0 });
+	const tls = made("tls", 60, { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384", failure: "" });
+	const sealed = { encrypted: true };
+	const model = modelOf([connect, reply(50, "220 x", "greeting"), tls, command(1000, "NOOP", sealed), command(1000, "NOOP", sealed),
+		command(2000, "****", { ...sealed, masked: true }), made("data", 3000, { how: "DATA", octets: 40_000, unstuffed: 4, last: 1 })]);
+	const of = (find: (row: (typeof model.rows)[number]) => boolean, mss = 1460) => layersOf(model, model.rows.find(find)!, mss);
+	const greeting = of((row) => row.event.kind === "reply")!;
+	assert.deepEqual([greeting.content, greeting.tls, greeting.tcp.segments, greeting.total], [7, null, 1, 47]);
+	assert.deepEqual([greeting.from, greeting.to], ["192.0.2.2:25", "192.0.2.1:4000"]);
+	const group = of((row) => text(row.event, "line") === "NOOP")!;
+	assert.deepEqual([group.lines, group.own, group.content, group.tls!.trailer, group.total], [2, 6, 12, 17, 12 + 22 + 40]);
+	const masked = of((row) => row.event.masked)!;
+	assert.deepEqual([masked.content, masked.tcp.segments, masked.total], [null, null, null]);
+	const data = of((row) => row.event.kind === "data")!;
+	assert.deepEqual([data.content, data.tcp.segments], [40_007, Math.ceil(40_007 / 1460)]);
+	assert.equal(layersOf(model, model.rows[0]!, 1460), null);
+	const local = modelOf([made("connect", 0, { protocol: "lmtp", peer: "unix", local: "/run/x", outgoing: 0 }), command(10, "LHLO x")]);
+	assert.equal(layersOf(local, local.rows[1]!, 1460)!.ip, null);
+});
+
+test("a message is pushed until it lies in the mailbox, and pulled from there", () => {
+	const events = [
+		made("connect", 0, { protocol: "submission", peer: "192.0.2.1:9", local: "192.0.2.2:587" }, { session: "A" }),
+		made("deliver", 90, { message: "M", recipient: "bob@x.example", account: "bob@x.example", folder: "INBOX", uid: 7, outcome: "delivered" }, { session: null }),
+		made("accept", 100, { message: "M", peer: "192.0.2.1:9" }, { session: "A" }),
+		made("connect", 200, { protocol: "smtp-out", peer: "198.51.100.1:25", local: "192.0.2.2:5", outgoing: 1 }, { session: "B" }),
+		made("attempt", 300, { message: "M", recipient: "c@y.example", outcome: "relayed", peer: "198.51.100.1:25" }, { session: "B" }),
+		made("attempt", 300, { message: "M", recipient: "d@y.example", outcome: "relayed", peer: "198.51.100.1:25" }, { session: "B" }),
+		made("fetch", 400, { account: "bob@x.example", folder: "INBOX", uid: 7, what: "RETR" }, { session: "C" }),
+		made("fetch", 500, { account: "bob@x.example", folder: "INBOX", uid: 8, what: "RETR" }, { session: "C" }),
+	];
+	assert.deepEqual(waysOf(events, "M").map((way) => `${way.kind} ${way.session} ${way.who}`),
+		["push A ", "inside  bob@x.example", "push B c@y.example, d@y.example", "pull C bob@x.example"]);
 });

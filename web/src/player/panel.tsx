@@ -7,12 +7,16 @@ import { moment, since, span } from "../format.ts";
 import { exchangeOf, type Model, type Row } from "../ladder/model.ts";
 import { laneName, say, traceWord } from "../ladder/say.ts";
 import { codesIn, toneOfCode } from "../parse/code.ts";
+import { transactionAt } from "../parse/post.ts";
 import { commandParts, octetsOf, replyParts, type Part } from "../parse/parts.ts";
 import { CodeCard } from "../parts/code.tsx";
 import { Icon, Mark } from "../parts/icons.tsx";
+import { Post } from "../parts/post.tsx";
 import { Sections } from "../parts/sections.tsx";
+import type { Source } from "../trace/source.ts";
 import { has, remember, remembered, t } from "../text.ts";
 import { number, text } from "../trace/event.ts";
+import { LayerView } from "./layers.tsx";
 import { allowedIn, machineOf } from "./machine.ts";
 import type { Player } from "./player.ts";
 import { unruled } from "./why.ts";
@@ -59,7 +63,9 @@ export function Panel({ player, version }: { player: Player; version: number }) 
 			{parts.length <= 1 && <Fields row={row} />}
 			<Answers row={row} exchange={exchange} texts={texts} model={model} depth={depth} />
 			<Why row={row} exchange={exchange} model={model} />
+			{model.family === "smtp" && <PostSection row={row} model={model} source={player.source} version={version} />}
 			{model.protocol !== "http" && <States row={row} before={player.view.rows[player.place - 1]} model={model} texts={texts} depth={depth} />}
+			<LayerView row={row} model={model} />
 			<Bytes row={row} parts={parts} hot={hot} onHot={setHot} />
 		</aside>
 	);
@@ -198,6 +204,30 @@ function Answers({ row, exchange, texts, model, depth }: { row: Row; exchange: r
 				))}
 			</p>
 			{chosen && <CodeCard whole code={chosen} enhanced="" protocol={model.protocol} texts={texts} depth={depth} />}
+		</Section>
+	);
+}
+
+/* What is on its way at this row: its envelope as the server took it, and the letter where it may be read. */
+function PostSection({ row, model, source, version }: { row: Row; model: Model; source: Source; version: number }) {
+	const transaction = useMemo(() => transactionAt(model, row), [row, version]);
+	const message = transaction?.message ?? "";
+	const [letter, setLetter] = useState<{ message: string; text: string } | null>(null);
+	const open = async () => {
+		if (source.letter)
+			setLetter({ message, text: await source.letter(message) });
+	};
+	useEffect(() => {
+		if (message && source.isPublic)
+			void open().catch(() => {});
+	}, [message]);
+	if (!transaction)
+		return null;
+	const { envelope } = transaction;
+	return (
+		<Section id="post" title={t("panel.post")}>
+			<Post envelope={{ ...envelope, recipients: envelope.recipients.map((one) => ({ ...one, words: one.tone === "good" ? "" : one.words })) }}
+				letter={letter && letter.message === message ? letter.text : null} whole subject={transaction.subject} size={transaction.octets} onOpen={message && source.letter ? open : undefined} />
 		</Section>
 	);
 }

@@ -5,9 +5,12 @@ import { api, ApiError, follow, type Info, type MessageDetail } from "../api.ts"
 import { clock, moment, octets, span as spanWords } from "../format.ts";
 import { axisOf, ticksOf, xOf, type Axis } from "../journey/layout.ts";
 import { journeyOf, type Journey, type Span, type Track } from "../journey/model.ts";
+import { Ways } from "../parts/ways.tsx";
+import { waysOf } from "../journey/ways.ts";
 import { traceWord } from "../ladder/say.ts";
 import { HeaderView } from "../parts/header.tsx";
 import { Icon, Mark } from "../parts/icons.tsx";
+import { Post } from "../parts/post.tsx";
 import { Trouble } from "../parts/trouble.tsx";
 import { headerOf } from "../parse/received.ts";
 import { linkTo } from "../route.ts";
@@ -58,6 +61,7 @@ export function JourneyScreen({ id }: { id: string; at: string; info: Info | nul
 		document.title = `${detail?.subject || t("journey")} · Glasspost`;
 	}, [detail]);
 	const journey = useMemo(() => detail ? journeyOf(events, id, detail.recipients, Date.now() * 1000) : null, [detail, events]);
+	const ways = useMemo(() => waysOf(events, id), [events, id]);
 	if (problem)
 		return <Trouble problem={problem} onRetry={() => location.reload()} />;
 	if (!detail || !journey)
@@ -75,29 +79,28 @@ export function JourneyScreen({ id }: { id: string; at: string; info: Info | nul
 					</p>
 				</div>
 			</div>
-			<Envelope detail={detail} />
+			<EnvelopeAndLetter detail={detail} header={header} />
 			<JourneyView journey={journey} />
+			<Ways ways={ways} />
 			{header !== null && <HeaderView header={headerOf(header)} />}
 		</div>
 	);
 }
 
-/* The envelope is not the letter: what SMTP was told, apart from what the header says. */
-function Envelope({ detail }: { detail: MessageDetail }) {
+/* The envelope is not the letter: what SMTP was told, apart from what the message says. */
+function EnvelopeAndLetter({ detail, header }: { detail: MessageDetail; header: string | null }) {
+	const [whole, setWhole] = useState<string | null>(null);
+	const open = async () => setWhole(await api.messageStart(detail.message));
 	return (
-		<section class="envelope" aria-label={t("journey.envelope")}>
-			<div class="end"><span class="label">{t("journey.from")}</span><code>{detail.sender || "<>"}</code></div>
-			<Icon name="arrow" size={20} />
-			<ul class="end">
-				{detail.recipients.map((one) => (
-					<li key={one.recipient + one.forwarded_for}>
-						<Mark tone={toneOf(one.state)} label={traceWord("state", one.state)} />
-						<code>{one.recipient}</code>
-						{one.forwarded_for && <span class="state-word">{t("journey.forwarded", { for: one.forwarded_for })}</span>}
-						<span class="state-word">{traceWord("state", one.outcome || one.state)}{one.next ? `, ${t("next", { time: moment(one.next) })}` : ""}</span>
-					</li>
-				))}
-			</ul>
+		<section class="envelope" aria-label={t("panel.post")}>
+			<Post letter={whole ?? header} whole={whole !== null} subject={detail.subject} size={detail.octets} onOpen={header === null ? undefined : open}
+				envelope={{
+					sender: detail.sender, wishes: [], account: "", peer: detail.peer, time_us: Date.parse(detail.time) * 1000,
+					recipients: detail.recipients.map((one) => ({
+						address: one.recipient, tone: toneOf(one.state), label: traceWord("state", one.state),
+						words: [one.forwarded_for && t("journey.forwarded", { for: one.forwarded_for }), traceWord("state", one.outcome || one.state), one.next && t("next", { time: moment(one.next) })].filter(Boolean).join(", "),
+					})),
+				}} />
 		</section>
 	);
 }
@@ -172,7 +175,7 @@ function TrackView({ track, axis, slowest, isShared }: { track: Track; axis: Axi
 					const width = xOf(axis, span.to_us) - left;
 					const classes = `span stage-${span.stage} tone-${span.tone} ${span === slowest ? "is-slowest" : ""} ${span.skewed ? "is-skewed" : ""}`;
 					const place = { left: `${left * 100}%`, width: `max(6px, ${width * 100}%)` };
-					const words = <span class="span-words">{span.stage === "attempt" ? <>{span.attempt}<Icon name={span.tone === "good" ? "check" : span.tone === "bad" ? "cross" : "wait"} size={12} /></> : t(has(`stage.${span.stage}.short`) ? `stage.${span.stage}.short` : `stage.${span.stage}`)}</span>;
+					const words = <span class="span-words">{span.stage === "attempt" ? <>{span.attempt}<Icon name={span.tone === "good" ? "check" : span.tone === "bad" ? "cross" : "wait"} size={12} /></> : span.stage === "fetch" ? <Icon name="pull" size={12} /> : t(has(`stage.${span.stage}.short`) ? `stage.${span.stage}.short` : `stage.${span.stage}`)}</span>;
 					const link = linkOf(span);
 					return link
 						? <a key={index} class={classes} style={place} href={link.href} title={describe(span)} aria-label={`${describe(span)}. ${link.words}`}>{words}</a>
@@ -183,6 +186,9 @@ function TrackView({ track, axis, slowest, isShared }: { track: Track; axis: Axi
 	);
 }
 
+/* Pushed to the next, or pulled by its reader. */
+const HANDED: Partial<Record<Span["stage"], string>> = { submit: "push", attempt: "push", fetch: "pull" };
+
 function Step({ span, track, isSlowest }: { span: Span; track: Track; isSlowest: boolean }) {
 	const link = linkOf(span);
 	return (
@@ -190,6 +196,7 @@ function Step({ span, track, isSlowest }: { span: Span; track: Track; isSlowest:
 			<time>{clock(span.from_us / 1000)}</time>
 			<Mark tone={span.tone} label={t(`tone.${span.tone}`)} />
 			<div class="step-words">
+				{HANDED[span.stage] && span.tone !== "bad" && <Icon name={HANDED[span.stage]!} size={14} />}
 				<b>{t(`stage.${span.stage}`)}{span.attempt > 0 ? ` ${span.attempt}` : ""}</b>
 				{track.name && <span class="step-who"> {track.name}</span>}
 				{span.where && <span class="step-where"> · {span.where}</span>}

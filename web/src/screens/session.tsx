@@ -189,7 +189,7 @@ function Finder({ player, onClose }: { player: Player; onClose: () => void }) {
 const KEYS: [string, string][] = [
 	["key.space", "player.playpause"], ["← →", "player.steps"], ["Shift ← →", "player.phases"], ["↑ ↓", "player.commands"],
 	["Home End", "player.ends"], ["[ ]", "player.speeds"], ["t", "player.times"], ["l", "player.lanes.all"], ["n N", "player.errors"],
-	["f", "player.follow"], ["Enter", "player.expand"], ["/", "player.find"], ["e", "player.explain"], ["c", "player.code"], ["s", "player.states"], ["b", "player.bytes"], ["?", "help"],
+	["f", "player.follow"], ["Enter", "player.expand"], ["/", "player.find"], ["e", "player.explain"], ["c", "player.code"], ["p", "player.post"], ["y", "player.layers"], ["s", "player.states"], ["b", "player.bytes"], ["?", "help"],
 ];
 
 function Help({ onClose }: { onClose: () => void }) {
@@ -250,6 +250,8 @@ function act(player: Player, event: KeyboardEvent, wishes: Wishes): boolean {
 	case "/": wishes.onFind(); break;
 	case "?": wishes.onHelp(); break;
 	case "e": showSection("explain"); break;
+	case "p": showSection("post"); break;
+	case "y": showSection("layers"); break;
 	case "c": showCode(player); break;
 	case "s": showSection("states"); break;
 	case "b": showSection("bytes"); break;

@@ -10,13 +10,17 @@ export interface Source {
 	load(): Promise<TraceEvent[]>;
 	/* Tells events that `load` did not, as they happen, until the function it returns is called. */
 	follow?(on: (events: TraceEvent[]) => void): () => void;
+	/* The beginning of a message's text, for who may read it. */
+	letter?(message: string): Promise<string>;
+	/* Nothing in it is anybody's secret: letters need not be asked for. */
+	isPublic?: boolean;
 }
 
 export function recordedSession(session: string): Source {
 	const load = async () => inOrder(parseTrace(await api.text(`sessions/${encodeURIComponent(session)}/events`)).events);
 	/* What came too fast to be told is on record a moment later. */
 	const loadLost = (on: (events: TraceEvent[]) => void) => setTimeout(() => void load().then(on, () => {}), 1000);
-	return { id: session, load, follow: (on) => follow(session, (event) => on([event]), () => loadLost(on)) };
+	return { id: session, load, follow: (on) => follow(session, (event) => on([event]), () => loadLost(on)), letter: (message) => api.messageStart(message) };
 }
 
 export function fileOf(name: string, events: TraceEvent[]): Source {
