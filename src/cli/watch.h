@@ -40,21 +40,6 @@ struct watched {
 	struct str role;
 };
 
-struct event_field {
-	const char *name;
-	const char *doc;
-	bool is_text;
-};
-struct event_kind {
-	unsigned number;
-	const char *name;
-	const char *doc;
-	const struct event_field *fields;
-	size_t count;
-};
-const struct event_kind *event_kind_find(struct str name); /* NULL: a newer server's */
-const struct event_kind *event_kind_of(unsigned number);
-
 /* false: it is no event that this program knows. */
 bool watched_read(struct arena *arena, const json_t *row, struct watched *out);
 /* The field's value in words; numbers as they are. */

@@ -297,14 +297,14 @@ static bool is_empty_value(struct str value)
 /* "rule errors_max, verdict close, ..." */
 static void write_in_one(struct detail *d, const struct trace_event *event)
 {
-	const struct event_kind *kind = event_kind_of(event->head.kind);
+	const struct trace_kind_info *kind = trace_kind_of(event->head.kind);
 	OWNED(buf) struct buf line = BUF(16 * DETAIL_BUF);
 	enum style style = event_style(event);
 	const char *sign = style_sign(style, d->page->ascii);
 
 	buf_print(&line, "%s%s%s", sign[0] == ' ' ? "" : sign, sign[0] == ' ' ? "" : " ",
 		  kind->name);
-	for (size_t i = 0; i < kind->count; i++) {
+	for (size_t i = 0; i < kind->field_count; i++) {
 		struct str value = event_value(&d->page->arena, event, i);
 
 		if (!is_empty_value(value))
@@ -399,10 +399,10 @@ static void write_command(struct detail *d)
 
 static void write_fields(struct detail *d)
 {
-	const struct event_kind *kind = event_kind_of(d->event->head.kind);
+	const struct trace_kind_info *kind = trace_kind_of(d->event->head.kind);
 
 	heading(d, "Parts");
-	for (size_t i = 0; i < kind->count; i++) {
+	for (size_t i = 0; i < kind->field_count; i++) {
 		struct str value = event_value(&d->page->arena, d->event, i);
 
 		if (is_empty_value(value))

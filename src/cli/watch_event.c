@@ -3,46 +3,6 @@
 #include "cli/watch.h"
 #include "link/link.h"
 
-#define FIELD_TEXT_STR              true
-#define FIELD_TEXT_U64              false
-#define FIELD_INFO(type, name, doc) { #name, doc, FIELD_TEXT_##type },
-#define EVENT(name, number, fields, doc)                                                           \
-	static const struct event_field name##_fields[] = { fields(FIELD_INFO) };
-#include "trace/events.def"
-#undef EVENT
-
-/* Fields are reached one behind the other, so a struct may have no holes. */
-#define FIELD_SIZE_U64              sizeof(uint64_t)
-#define FIELD_SIZE_STR              sizeof(struct str)
-#define FIELD_SIZE(type, name, doc) +FIELD_SIZE_##type
-#define EVENT(name, number, fields, doc)                                                           \
-	static_assert(sizeof(struct trace_##name) == 0 fields(FIELD_SIZE), "no holes");
-#include "trace/events.def"
-#undef EVENT
-
-static const struct event_kind kinds[] = {
-#define EVENT(name, number, fields, doc)                                                           \
-	{ number, #name, doc, name##_fields, COUNT_OF(name##_fields) },
-#include "trace/events.def"
-#undef EVENT
-};
-
-const struct event_kind *event_kind_find(struct str name)
-{
-	for (size_t i = 0; i < COUNT_OF(kinds); i++)
-		if (str_is(name, str_of(kinds[i].name)))
-			return &kinds[i];
-	return NULL;
-}
-
-const struct event_kind *event_kind_of(unsigned number)
-{
-	for (size_t i = 0; i < COUNT_OF(kinds); i++)
-		if (kinds[i].number == number)
-			return &kinds[i];
-	return NULL;
-}
-
 static struct str text_of(const json_t *object, const char *name)
 {
 	const json_t *value = json_object_get(object, name);
@@ -57,12 +17,12 @@ static uint64_t number_of(const json_t *object, const char *name)
 	return value > 0 ? (uint64_t)value : 0;
 }
 
-static void read_fields(struct arena *arena, const json_t *fields, const struct event_kind *kind,
-			struct trace_event *out)
+static void read_fields(struct arena *arena, const json_t *fields,
+			const struct trace_kind_info *kind, struct trace_event *out)
 {
 	char *to = (char *)&out->connect;
 
-	for (size_t i = 0; i < kind->count; i++) {
+	for (size_t i = 0; i < kind->field_count; i++) {
 		const char *name = kind->fields[i].name;
 
 		if (kind->fields[i].is_text) {
@@ -96,7 +56,7 @@ static uint8_t role_of(struct str name)
 
 bool watched_read(struct arena *arena, const json_t *row, struct watched *out)
 {
-	const struct event_kind *kind = event_kind_find(text_of(row, "kind"));
+	const struct trace_kind_info *kind = trace_kind_named(text_of(row, "kind"));
 	struct trace_head *head = &out->event.head;
 
 	*out = (struct watched){ 0 };
@@ -118,12 +78,12 @@ bool watched_read(struct arena *arena, const json_t *row, struct watched *out)
 
 struct str event_value(struct arena *arena, const struct trace_event *event, size_t field)
 {
-	const struct event_kind *kind = event_kind_of(event->head.kind);
+	const struct trace_kind_info *kind = trace_kind_of(event->head.kind);
 	const char *from = (const char *)&event->connect;
 	struct str text;
 	uint64_t number;
 
-	must(kind && field < kind->count);
+	must(kind && field < kind->field_count);
 	for (size_t i = 0; i < field; i++)
 		from += kind->fields[i].is_text ? sizeof text : sizeof number;
 	if (kind->fields[field].is_text) {

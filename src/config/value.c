@@ -69,7 +69,7 @@ static bool take_with_unit(struct str text, const struct unit *units, size_t cou
 	return false;
 }
 
-static void print_bound(const struct option_row *row, uint64_t bound, struct buf *out)
+void value_print_bound(const struct option_row *row, uint64_t bound, struct buf *out)
 {
 	if (row->type == OPTION_SIZE)
 		value_print_size(bound, out);
@@ -87,8 +87,8 @@ static bool check_range(const struct option_row *row, uint64_t value,
 
 	if (value >= row->min && value <= row->max)
 		return true;
-	print_bound(row, row->min, &low);
-	print_bound(row, row->max, &high);
+	value_print_bound(row, row->min, &low);
+	value_print_bound(row, row->max, &high);
 	return wrong(complaint, "is out of range; write a value from %.*s to %.*s",
 		     STR_ARGS(buf_str(&low)), STR_ARGS(buf_str(&high)));
 }

@@ -15,3 +15,5 @@ struct config_list value_list(struct arena *arena, struct str text);
 /* The shortest spelling that value_take reads back as the same. */
 void value_print_size(uint64_t octets, struct buf *out);
 void value_print_duration(int64_t ms, struct buf *out);
+/* A least or greatest value of that option, in its own unit. */
+void value_print_bound(const struct option_row *row, uint64_t bound, struct buf *out);

@@ -106,16 +106,6 @@ static const char *type_name(enum option_type type)
 	return names[type];
 }
 
-static void add_bound(struct buf *out, const struct option_row *row, uint64_t bound)
-{
-	if (row->type == OPTION_SIZE)
-		value_print_size(bound, out);
-	else if (row->type == OPTION_DURATION)
-		value_print_duration((int64_t)bound, out);
-	else
-		buf_print(out, "%llu", (unsigned long long)bound);
-}
-
 static void add_markdown_row(struct buf *out, const struct option_row *row)
 {
 	const char *choices = option_choices(row->name);
@@ -123,9 +113,9 @@ static void add_markdown_row(struct buf *out, const struct option_row *row)
 	buf_print(out, "### `%s`\n\n%s\n\n*%s", row->name, row->doc, type_name(row->type));
 	if (row->max > 0) {
 		buf_add_c(out, ", ");
-		add_bound(out, row, row->min);
+		value_print_bound(row, row->min, out);
 		buf_add_c(out, " to ");
-		add_bound(out, row, row->max);
+		value_print_bound(row, row->max, out);
 	}
 	if (choices)
 		buf_print(out, ", one of: %s", choices);

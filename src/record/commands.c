@@ -6,17 +6,7 @@
 
 #include <stdlib.h>
 
-enum {
-	LIST_DEFAULT = 100,
-	LIST_MAX = 1000,
-	SHOW_OCTETS = 4 << 20, /* searched in one go, under the lock */
-	SHOW_FOUND = 1 << 18,
-	FOLLOW_MS = 500,
-	METRICS_MAX = 1 << 20
-};
-/* Events of other roles may carry a stamp a little before or after the session's own. */
-static const int64_t SLACK_US = 2000000;
-
+enum { LIST_DEFAULT = 100, LIST_MAX = 1000, FOLLOW_MS = 500, METRICS_MAX = 1 << 20 };
 /* ---- list ---- */
 
 static json_t *session_json(const struct session *session)
@@ -135,121 +125,67 @@ enum err record_session_list(struct recorder *recorder, struct control_call *cal
 
 /* ---- show ---- */
 
-struct search {
-	struct recorder *recorder;
+struct of_session {
+	struct search search;
 	uint64_t session;
 	int64_t since_us; /* nothing of it can be older */
-	int64_t file_us;  /* the file being read */
-	bool begun;
-	bool done;
-	bool closed;
+	bool is_closed;
 	int64_t closed_us;
-	struct segment_reader reader;
-	struct buf found;
 };
 
-/* The first file not yet read. */
-static bool next_file(struct search *search)
+static bool may_hold(const struct search *search, size_t index)
 {
+	const struct of_session *of = CONTAINER_OF(search, const struct of_session, search);
 	const struct segments *segments = &search->recorder->segments;
-	int64_t first_us = segments_since(segments, search->since_us);
 
-	for (size_t i = 0; i < segments->count; i++) {
-		int64_t start_us = segments->list[i].start_us;
-
-		if (search->begun ? start_us <= search->file_us : start_us < first_us)
-			continue;
-		search->begun = true;
-		search->file_us = start_us;
-		if (!segment_reader_open(segments, start_us, &search->reader))
-			return true;
-	}
-	return false;
+	return segments->list[index].start_us >= segments_since(segments, of->since_us);
 }
 
-static void search_record(struct search *search, struct str record)
+static void look(struct search *search, struct str record)
 {
+	struct of_session *of = CONTAINER_OF(search, struct of_session, search);
 	struct trace_head head = trace_record_head(record);
 
-	if (search->closed && head.wall_us > search->closed_us + SLACK_US)
-		search->done = true;
-	if (head.session != search->session)
+	if (of->is_closed && head.wall_us > of->closed_us + SEARCH_SLACK_US)
+		search->is_done = true;
+	if (head.session != of->session)
 		return;
 	if (head.kind == TRACE_close) {
-		search->closed = true;
-		search->closed_us = head.wall_us;
+		of->is_closed = true;
+		of->closed_us = head.wall_us;
 	}
 	buf_add(&search->found, record);
 }
 
-/* One step: some megabytes read, or enough found to show. */
-static void search_offloaded(void *arg)
-{
-	struct search *search = arg;
-	size_t searched = 0;
-
-	while (!search->done && searched < SHOW_OCTETS && search->found.len < SHOW_FOUND) {
-		struct str record;
-
-		if (search->reader.fd < 0 && !next_file(search)) {
-			search->done = true;
-		} else if (segment_reader_next(&search->reader, &record)) {
-			searched += record.len;
-			search_record(search, record);
-		} else {
-			segment_reader_close(&search->reader);
-		}
-	}
-}
-
 /* Of somebody else's session is told what is told of none. */
-static enum err check_viewer(struct search *search, struct control_call *call) WAITS
+static enum err check_viewer(struct of_session *of, struct control_call *call) WAITS
 {
+	struct recorder *recorder = of->search.recorder;
 	struct str viewer = control_text(call, "viewer");
-	bool may_see = !viewer.len;
-	enum err err = OK;
+	enum err err;
 
-	if (!may_see) {
-		err = semaphore_take(&search->recorder->lock, NEVER);
-		if (err)
-			return err;
-		may_see = session_is_for(
-			sessions_find(&search->recorder->sessions, search->session), viewer);
-		semaphore_give(&search->recorder->lock);
-	}
-	search->done = !may_see;
-	return err;
-}
-
-static enum err search_and_show(struct search *search, struct show *show, struct control_call *call,
-				bool *any) WAITS
-{
-	enum err err = OK;
-
-	while (!err && !search->done) {
-		err = semaphore_take(&search->recorder->lock, NEVER);
-		if (err)
-			return err;
-		offload(OFFLOAD_WORK, search_offloaded, search);
-		semaphore_give(&search->recorder->lock);
-		*any = *any || search->found.len;
-		err = show_records(show, call, buf_str(&search->found));
-		buf_reset(&search->found);
-	}
-	return err;
+	if (!viewer.len)
+		return OK;
+	err = semaphore_take(&recorder->lock, NEVER);
+	if (err)
+		return err;
+	of->search.is_done =
+		!session_is_for(sessions_find(&recorder->sessions, of->session), viewer);
+	semaphore_give(&recorder->lock);
+	return OK;
 }
 
 enum err record_session_show(struct recorder *recorder, struct control_call *call) WAITS
 {
 	struct str id = control_text(call, "session");
-	struct search search = { .recorder = recorder,
-				 .reader = { .fd = -1 },
-				 .found = BUF(SHOW_FOUND + TRACE_RECORD_MAX) };
+	struct of_session of = {
+		.search = { .recorder = recorder, .may_hold = may_hold, .look = look }
+	};
 	struct show show;
 	bool any = false;
 	enum err err = show_init(&show, call);
 
-	if (!err && !id_parse(id, &search.session))
+	if (!err && !id_parse(id, &of.session))
 		err = control_fail(call, "glasspost session list", "not a session id: %.*s",
 				   STR_ARGS(str_first(id, 40)));
 	if (!err)
@@ -257,12 +193,15 @@ enum err record_session_show(struct recorder *recorder, struct control_call *cal
 	if (err)
 		return err;
 	/* The upper part of an id is the wall clock of its making, in milliseconds. */
-	search.since_us = (int64_t)(search.session >> 22) * 1000 - SLACK_US;
-	err = check_viewer(&search, call);
-	if (!err)
-		err = search_and_show(&search, &show, call, &any);
-	segment_reader_close(&search.reader);
-	buf_drop(&search.found);
+	of.since_us = (int64_t)(of.session >> 22) * 1000 - SEARCH_SLACK_US;
+	search_begin(&of.search);
+	err = check_viewer(&of, call);
+	while (!err && search_next(&of.search, &err)) {
+		any |= of.search.found.len > 0;
+		if (!err)
+			err = show_records(&show, call, buf_str(&of.search.found));
+	}
+	search_end(&of.search);
 	buf_drop(&show.out);
 	if (!err && !any)
 		err = control_fail(call,
@@ -296,16 +235,13 @@ static enum err tap_take(struct recorder *recorder, struct tap *tap, struct buf 
 static enum err catch_up_with(struct replay *replay, struct control_call *call, struct show *show)
 	WAITS
 {
-	OWNED(buf) struct buf records = BUF(REPLAY_FOUND + TRACE_RECORD_MAX);
 	enum err err = OK;
 
 	if (!control_text(call, "after").len)
 		return OK;
-	while (!err && replay_step(replay, &records, &err)) {
+	while (!err && search_next(&replay->search, &err))
 		if (!err)
-			err = show_records(show, call, buf_str(&records));
-		buf_reset(&records);
-	}
+			err = show_records(show, call, buf_str(&replay->search.found));
 	if (!err && !replay->has_found)
 		err = control_row(call, json_pack("{s:n}", "lost"));
 	return err;
@@ -315,7 +251,7 @@ static enum err follow(struct control_call *call, struct tap *tap, struct show *
 		       struct replay *replay) WAITS
 {
 	OWNED(buf) struct buf records = BUF(LIMIT_record_follow);
-	struct recorder *recorder = replay->recorder;
+	struct recorder *recorder = replay->search.recorder;
 	uint64_t lost = 0;
 	enum err err = catch_up_with(replay, call, show);
 
@@ -337,7 +273,7 @@ static enum err follow(struct control_call *call, struct tap *tap, struct show *
 enum err record_session_follow(struct recorder *recorder, struct control_call *call) WAITS
 {
 	struct str id = control_text(call, "session");
-	struct replay replay = { .recorder = recorder, .reader = { .fd = -1 } };
+	struct replay replay;
 	struct show show;
 	struct tap *tap;
 	uint64_t session = 0;
@@ -352,16 +288,17 @@ enum err record_session_follow(struct recorder *recorder, struct control_call *c
 		return err;
 	tap = calloc(1, sizeof(*tap));
 	must(tap);
-	tap->session = replay.session = session;
+	tap->session = session;
+	replay_begin(&replay, recorder, control_text(call, "after"));
+	replay.session = session;
 	replay.viewer = control_text(call, "viewer");
-	(void)cursor_parse(control_text(call, "after"), &replay.after);
 	viewer_keep(tap->viewer, replay.viewer);
 	tap->records = BUF(LIMIT_record_follow);
 	list_add_last(&recorder->taps, &tap->link);
 	semaphore_give(&recorder->lock);
 	err = control_flag(call, "replay") ? catch_up_with(&replay, call, &show)
 					   : follow(call, tap, &show, &replay);
-	segment_reader_close(&replay.reader);
+	search_end(&replay.search);
 	buf_drop(&show.out);
 	/* A fiber that is being stopped gets no lock any more: the recorder buries its tap. */
 	__atomic_store_n(&tap->dead, true, __ATOMIC_RELEASE);

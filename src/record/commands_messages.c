@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* message list and events, and what is known of one message. */
-#include "record/recorder.h"
+#include "record/search.h"
 #include "record/show.h"
 
 #include <stdlib.h>
@@ -9,14 +9,9 @@ enum {
 	LIST_DEFAULT = 100,
 	LIST_MAX = 1000,
 	ADDRESSES_SHOWN = 20,
-	SEARCH_OCTETS = 4 << 20, /* in one go, under the lock */
-	SEARCH_FOUND = 1 << 18,
 	DATA_WAITING =
 		64 /* body events of a session, until it is known which message they are of */
 };
-/* Events of several roles are not in the order of their wall clocks, and files end a tick after their last event. */
-static const int64_t SLACK_US = 2000000;
-
 /* ---- rows ---- */
 
 static json_t *id_json(uint64_t id)
@@ -259,16 +254,12 @@ enum err record_message_look(struct recorder *recorder, uint64_t id, struct str 
 /* ---- its events ---- */
 
 struct journey {
-	struct recorder *recorder;
+	struct search search;
 	uint64_t id;
 	struct str viewer;
 	struct sight sight;
 	bool is_known;    /* in the index */
 	int64_t since_us; /* nothing of it can be older */
-	int64_t file_us;
-	bool has_begun, is_done;
-	struct segment_reader reader;
-	struct buf found;
 	struct buf
 		data; /* what came in the session it was accepted in, and may be of another message */
 	char own[LIMIT_trace_text]; /* addresses that a recipient may know of */
@@ -278,30 +269,26 @@ static bool may_have_some(const struct journey *j, const struct message *message
 			  const struct segment *segment)
 {
 	if (!message)
-		return segment->end_us >= j->since_us - SLACK_US;
+		return segment->end_us >= j->since_us - SEARCH_SLACK_US;
 	for (size_t i = 0; i < message->stay_count; i++)
-		if (message->stays[i].from_us - SLACK_US <= segment->end_us + SLACK_US &&
-		    message->stays[i].to_us + SLACK_US >= segment->start_us - SLACK_US)
+		if (message->stays[i].from_us - SEARCH_SLACK_US <=
+			    segment->end_us + SEARCH_SLACK_US &&
+		    message->stays[i].to_us + SEARCH_SLACK_US >=
+			    segment->start_us - SEARCH_SLACK_US)
 			return true;
 	return false;
 }
 
-static bool next_file(struct journey *j, const struct message *message)
+static const struct message *message_of(const struct journey *j)
 {
-	const struct segments *segments = &j->recorder->segments;
+	return messages_find(&j->search.recorder->messages, j->id);
+}
 
-	for (size_t i = 0; i < segments->count; i++) {
-		const struct segment *segment = &segments->list[i];
+static bool may_hold(const struct search *search, size_t index)
+{
+	const struct journey *j = CONTAINER_OF(search, const struct journey, search);
 
-		if ((j->has_begun && segment->start_us <= j->file_us) ||
-		    !may_have_some(j, message, segment))
-			continue;
-		j->has_begun = true;
-		j->file_us = segment->start_us;
-		if (!segment_reader_open(segments, segment->start_us, &j->reader))
-			return true;
-	}
-	return false;
+	return may_have_some(j, message_of(j), &search->recorder->segments.list[index]);
 }
 
 /* Events of the sessions that carried it: where they began, and the octets of its body. */
@@ -348,7 +335,7 @@ static bool may_be_told(const struct journey *j, const struct message *message,
 		place = (struct trace_fetch){ .account = event->deliver.account,
 					      .folder = event->deliver.folder,
 					      .uid = event->deliver.uid };
-		a = place.account.len ? messages_at(&j->recorder->messages, &place) : NULL;
+		a = place.account.len ? messages_at(&j->search.recorder->messages, &place) : NULL;
 		return j->sight.sent ||
 		       (a && a->message == message && sight_of(&j->sight, a, j->viewer));
 	case TRACE_queued:
@@ -364,21 +351,24 @@ static bool may_be_told(const struct journey *j, const struct message *message,
 static bool is_fetch_of(const struct journey *j, const struct message *message,
 			const struct trace_event *event)
 {
-	const struct addressee *a = messages_at(&j->recorder->messages, &event->fetch);
+	const struct addressee *a = messages_at(&j->search.recorder->messages, &event->fetch);
 
 	return message && a && a->message == message &&
 	       (j->sight.all || str_is_nocase(a->account, j->viewer));
 }
 
-static void look_at(struct journey *j, const struct message *message, struct str record)
+static void look(struct search *search, struct str record)
 {
+	struct journey *j = CONTAINER_OF(search, struct journey, search);
+	const struct message *message = message_of(j);
 	struct trace_head head = trace_record_head(record);
 	struct trace_event event;
 	bool is_of_ours;
 
 	if (head.kind == TRACE_connect || head.kind == TRACE_data) {
 		if (is_of_session(j, message, &head))
-			(void)buf_add(head.kind == TRACE_data ? &j->data : &j->found, record);
+			(void)buf_add(head.kind == TRACE_data ? &j->data : &j->search.found,
+				      record);
 		return;
 	}
 	if ((head.kind < TRACE_data || head.kind > TRACE_queue_change) ||
@@ -389,32 +379,11 @@ static void look_at(struct journey *j, const struct message *message, struct str
 	/* A session's body events come before the first that names their message. */
 	if (message && head.session == message->session && named(&event).len) {
 		if (is_of_ours)
-			(void)buf_add(&j->found, buf_str(&j->data));
+			(void)buf_add(&j->search.found, buf_str(&j->data));
 		buf_reset(&j->data);
 	}
 	if (is_of_ours && (head.kind == TRACE_fetch || may_be_told(j, message, &event)))
-		(void)buf_add(&j->found, record);
-}
-
-/* One step: some megabytes read, or enough found to show. */
-static void search_offloaded(void *arg)
-{
-	struct journey *j = arg;
-	const struct message *message = messages_find(&j->recorder->messages, j->id);
-	size_t searched = 0;
-
-	while (!j->is_done && searched < SEARCH_OCTETS && j->found.len < SEARCH_FOUND) {
-		struct str record;
-
-		if (j->reader.fd < 0 && !next_file(j, message)) {
-			j->is_done = true;
-		} else if (segment_reader_next(&j->reader, &record)) {
-			searched += record.len;
-			look_at(j, message, record);
-		} else {
-			segment_reader_close(&j->reader);
-		}
-	}
+		(void)buf_add(&j->search.found, record);
 }
 
 /* What is told of it to who is not to know all of it. */
@@ -436,7 +405,7 @@ static void redact(const struct journey *j, struct trace_event *event)
 
 static enum err show_found(struct journey *j, struct show *show, struct control_call *call) WAITS
 {
-	struct str records = buf_str(&j->found);
+	struct str records = buf_str(&j->search.found);
 	struct trace_event event;
 	struct str record;
 	enum err err = OK;
@@ -447,7 +416,6 @@ static enum err show_found(struct journey *j, struct show *show, struct control_
 		redact(j, &event);
 		err = show_event(show, call, &event);
 	}
-	buf_reset(&j->found);
 	return err;
 }
 
@@ -456,52 +424,36 @@ static enum err journey_begin(struct journey *j) WAITS
 {
 	OWNED(buf) struct buf own = BUF(sizeof(j->own) - 1);
 	const struct message *message;
-	enum err err = semaphore_take(&j->recorder->lock, NEVER);
+	enum err err = semaphore_take(&j->search.recorder->lock, NEVER);
 
 	if (err)
 		return err;
-	message = messages_find(&j->recorder->messages, j->id);
+	message = messages_find(&j->search.recorder->messages, j->id);
 	j->is_known = message != NULL;
 	j->sight = message ? message_sight(message, j->viewer)
 			   : (struct sight){ .all = !j->viewer.len };
 	for (const struct addressee *a = message ? message->first : NULL; a; a = a->next)
 		if (str_is_nocase(a->account, j->viewer) && own.len + a->address.len + 1 < own.max)
 			buf_print(&own, "%s%.*s", own.len ? "," : "", STR_ARGS(a->address));
-	semaphore_give(&j->recorder->lock);
+	semaphore_give(&j->search.recorder->lock);
 	memcpy(j->own, own.at ? own.at : "", own.len);
-	j->is_done = !j->sight.all && !j->sight.sent && !j->sight.got;
+	j->search.is_done = !j->sight.all && !j->sight.sent && !j->sight.got;
 	return OK;
-}
-
-static enum err search_and_show(struct journey *j, struct show *show, struct control_call *call,
-				bool *any) WAITS
-{
-	enum err err = OK;
-
-	while (!err && !j->is_done) {
-		err = semaphore_take(&j->recorder->lock, NEVER);
-		if (err)
-			return err;
-		offload(OFFLOAD_WORK, search_offloaded, j);
-		semaphore_give(&j->recorder->lock);
-		*any = *any || j->found.len;
-		err = show_found(j, show, call);
-	}
-	return err;
 }
 
 enum err record_message_events(struct recorder *recorder, struct control_call *call) WAITS
 {
 	struct str id = control_text(call, "message");
-	struct journey journey = { .recorder = recorder,
-				   .viewer = control_text(call, "viewer"),
-				   .reader = { .fd = -1 },
-				   .found = BUF(2 * SEARCH_FOUND),
-				   .data = BUF(DATA_WAITING * 256) };
+	struct journey journey = {
+		.search = { .recorder = recorder, .may_hold = may_hold, .look = look },
+		.viewer = control_text(call, "viewer"),
+		.data = BUF(DATA_WAITING * 256)
+	};
 	struct show show;
 	bool any = false;
 	enum err err = show_init(&show, call);
 
+	search_begin(&journey.search);
 	show.is_together = true;
 	if (!err && !id_parse(id, &journey.id))
 		err = control_fail(call, "glasspost message list", "not the id of a message: %.*s",
@@ -511,11 +463,13 @@ enum err record_message_events(struct recorder *recorder, struct control_call *c
 	if (!err)
 		err = journey_begin(&journey);
 	/* The upper part of an id is the wall clock of its making, in milliseconds. */
-	journey.since_us = (int64_t)(journey.id >> 22) * 1000 - SLACK_US;
-	if (!err)
-		err = search_and_show(&journey, &show, call, &any);
-	segment_reader_close(&journey.reader);
-	buf_drop(&journey.found);
+	journey.since_us = (int64_t)(journey.id >> 22) * 1000 - SEARCH_SLACK_US;
+	while (!err && search_next(&journey.search, &err)) {
+		any |= journey.search.found.len > 0;
+		if (!err)
+			err = show_found(&journey, &show, call);
+	}
+	search_end(&journey.search);
 	buf_drop(&journey.data);
 	buf_drop(&show.out);
 	if (!err && !any)

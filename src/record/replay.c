@@ -3,9 +3,7 @@
 
 #include <stdio.h>
 
-enum { STEP_OCTETS = 4 << 20, REPLAY_OCTETS = 64 << 20 };
-static const int64_t SLACK_US =
-	2000000; /* events of several roles are not in the order of their wall clocks */
+enum { REPLAY_OCTETS = 64 << 20 };
 
 /* ---- cursors ---- */
 
@@ -87,23 +85,14 @@ static bool is_too_far(const struct segments *segments, size_t first)
 	return octets > REPLAY_OCTETS;
 }
 
-static bool next_file(struct replay *replay)
+static bool may_hold(const struct search *search, size_t index)
 {
-	const struct segments *segments = &replay->recorder->segments;
-	int64_t first_us = segments_since(segments, replay->after.wall_us - SLACK_US);
+	const struct replay *replay = CONTAINER_OF(search, const struct replay, search);
+	const struct segments *segments = &search->recorder->segments;
+	int64_t first_us = segments_since(segments, replay->after.wall_us - SEARCH_SLACK_US);
 
-	for (size_t i = 0; i < segments->count; i++) {
-		int64_t start_us = segments->list[i].start_us;
-
-		if (replay->has_begun ? start_us <= replay->file_us
-				      : start_us < first_us || is_too_far(segments, i))
-			continue;
-		replay->has_begun = true;
-		replay->file_us = start_us;
-		if (!segment_reader_open(segments, start_us, &replay->reader))
-			return true;
-	}
-	return false;
+	return search->has_begun ||
+	       (segments->list[index].start_us >= first_us && !is_too_far(segments, index));
 }
 
 static bool is_wanted(const struct replay *replay, const struct trace_head *head)
@@ -111,12 +100,13 @@ static bool is_wanted(const struct replay *replay, const struct trace_head *head
 	if (replay->session && replay->session != head->session)
 		return false;
 	return !replay->viewer.len ||
-	       session_is_for(sessions_find(&replay->recorder->sessions, head->session),
+	       session_is_for(sessions_find(&replay->search.recorder->sessions, head->session),
 			      replay->viewer);
 }
 
-static void look_at(struct replay *replay, struct str record)
+static void look(struct search *search, struct str record)
 {
+	struct replay *replay = CONTAINER_OF(search, struct replay, search);
 	struct trace_head head = trace_record_head(record);
 
 	if (!replay->has_found) {
@@ -124,40 +114,17 @@ static void look_at(struct replay *replay, struct str record)
 	} else {
 		note_seen(replay, &head);
 		if (is_wanted(replay, &head))
-			buf_add(replay->found, record);
+			buf_add(&search->found, record);
 	}
 }
 
-static void step_offloaded(void *arg)
+void replay_begin(struct replay *replay, struct recorder *recorder, struct str after)
 {
-	struct replay *replay = arg;
-	size_t searched = 0;
-
-	while (!replay->is_done && searched < STEP_OCTETS && replay->found->len < REPLAY_FOUND) {
-		struct str record;
-
-		if (replay->reader.fd < 0 && !next_file(replay)) {
-			replay->is_done = true;
-		} else if (segment_reader_next(&replay->reader, &record)) {
-			searched += record.len;
-			look_at(replay, record);
-		} else {
-			segment_reader_close(&replay->reader);
-		}
-	}
-}
-
-bool replay_step(struct replay *replay, struct buf *found, enum err *err) WAITS
-{
-	if (replay->is_done || !replay->after.sequence)
-		return false;
-	*err = semaphore_take(&replay->recorder->lock, NEVER);
-	if (*err)
-		return true;
-	replay->found = found;
-	offload(OFFLOAD_WORK, step_offloaded, replay);
-	semaphore_give(&replay->recorder->lock);
-	return true;
+	*replay = (struct replay){
+		.search = { .recorder = recorder, .may_hold = may_hold, .look = look }
+	};
+	search_begin(&replay->search);
+	replay->search.is_done = !cursor_parse(after, &replay->after);
 }
 
 void viewer_keep(char place[128], struct str viewer)

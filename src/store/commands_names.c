@@ -113,16 +113,9 @@ static enum err check_circle(struct writer *writer, struct change *change)
 static enum err add_alias(struct writer *writer, struct change *change)
 {
 	struct str domain = address_domain(change->address);
-	struct str postmaster;
 	int64_t has = 0;
-	bool found;
-	enum err err = domain_find(writer->db, &change->arena, domain, &postmaster, &found);
+	enum err err = domain_must_be_ours(writer->db, &change->arena, domain);
 
-	if (!err && !found)
-		return fault(
-			ERR_NOT_FOUND,
-			"%.*s is none of our domains: `glasspost domain add %.*s` makes it one",
-			STR_ARGS(domain), STR_ARGS(domain));
 	if (!err)
 		err = db_number_values(writer->db, Q_alias_count,
 				       DB_VALUES(db_str(change->address)), &has);

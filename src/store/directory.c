@@ -36,6 +36,19 @@ enum err domain_find(struct db *db, struct arena *arena, struct str name, struct
 	return OK;
 }
 
+enum err domain_must_be_ours(struct db *db, struct arena *arena, struct str name)
+{
+	struct str postmaster;
+	bool found;
+	enum err err = domain_find(db, arena, name, &postmaster, &found);
+
+	if (err || found)
+		return err;
+	return fault(ERR_NOT_FOUND,
+		     "%.*s is none of our domains: `glasspost domain add %.*s` makes it one",
+		     STR_ARGS(name), STR_ARGS(name));
+}
+
 enum err domain_find_first(struct db *db, struct arena *arena, struct str *name, bool *found)
 {
 	enum err err = db_start(db, Q_domain_first, NULL, 0);
@@ -154,16 +167,10 @@ enum err account_make(struct db *db, struct arena *arena, const struct account_n
 {
 	struct str key = address_key(arena, new_account->address);
 	struct str domain = address_domain(key);
-	struct str postmaster;
 	struct account made;
 	bool found = false;
-	enum err err = domain_find(db, arena, domain, &postmaster, &found);
+	enum err err = domain_must_be_ours(db, arena, domain);
 
-	if (!err && !found)
-		return fault(
-			ERR_NOT_FOUND,
-			"%.*s is none of our domains: `glasspost domain add %.*s` makes it one",
-			STR_ARGS(domain), STR_ARGS(domain));
 	if (!err)
 		err = account_find(db, arena, key, &made, &found);
 	if (!err && found)

@@ -36,6 +36,8 @@ struct str address_local(struct str address);
 
 [[nodiscard]] enum err domain_find(struct db *db, struct arena *arena, struct str name,
 				   struct str *postmaster, bool *found);
+/* ERR_NOT_FOUND with what to do where it is none of ours. */
+[[nodiscard]] enum err domain_must_be_ours(struct db *db, struct arena *arena, struct str name);
 [[nodiscard]] enum err domain_find_first(struct db *db, struct arena *arena, struct str *name,
 					 bool *found);
 [[nodiscard]] enum err account_find(struct db *db, struct arena *arena, struct str key,

@@ -3,9 +3,11 @@
 
 /* ---- the tables made from events.def ---- */
 
-#define FIELD_INFO(type, name, doc) { FIELD_##type, #name, doc },
+#define FIELD_IS_TEXT_STR           true
+#define FIELD_IS_TEXT_U64           false
+#define FIELD_INFO(type, name, doc) { #name, doc, FIELD_IS_TEXT_##type },
 #define EVENT(name, number, fields, doc)                                                           \
-	static const struct field_info name##_fields[] = { fields(FIELD_INFO) };
+	static const struct trace_field_info name##_fields[] = { fields(FIELD_INFO) };
 #include "trace/events.def"
 #undef EVENT
 
@@ -18,7 +20,7 @@
 #include "trace/events.def"
 #undef EVENT
 
-const struct kind_info trace_kinds[] = {
+const struct trace_kind_info trace_kinds[] = {
 #define EVENT(name, number, fields, doc)                                                           \
 	{ number, #name, doc, name##_fields, COUNT_OF(name##_fields) },
 #include "trace/events.def"
@@ -32,20 +34,28 @@ enum kind_index {
 #undef EVENT
 };
 
-static const struct kind_info *const by_number[] = {
+static const struct trace_kind_info *const by_number[] = {
 #define EVENT(name, number, fields, doc) [number] = &trace_kinds[INDEX_##name],
 #include "trace/events.def"
 #undef EVENT
 };
 
-const struct kind_info *kind_find(unsigned number)
+const struct trace_kind_info *trace_kind_of(unsigned number)
 {
 	return number < COUNT_OF(by_number) ? by_number[number] : NULL;
 }
 
+const struct trace_kind_info *trace_kind_named(struct str name)
+{
+	for (size_t i = 0; i < trace_kind_count; i++)
+		if (str_is(name, str_of(trace_kinds[i].name)))
+			return &trace_kinds[i];
+	return NULL;
+}
+
 const char *trace_kind_name(unsigned kind)
 {
-	const struct kind_info *info = kind_find(kind);
+	const struct trace_kind_info *info = trace_kind_of(kind);
 
 	return info ? info->name : "unknown";
 }
@@ -222,14 +232,14 @@ static bool take_varint(struct str *octets, uint64_t *out)
 	return false; /* 9 octets hold 63 bits; more is no number of ours */
 }
 
-static bool take_field(struct str *body, enum field_type type, char **to)
+static bool take_field(struct str *body, bool is_text, char **to)
 {
 	uint64_t number;
 	struct str text;
 
 	if (!take_varint(body, &number))
 		return false;
-	if (type == FIELD_U64) {
+	if (!is_text) {
 		memcpy(*to, &number, sizeof(number));
 		*to += sizeof(number);
 		return true;
@@ -246,7 +256,7 @@ static bool take_field(struct str *body, enum field_type type, char **to)
 enum err trace_event_decode(struct str record, struct trace_event *out)
 {
 	size_t size = record_size(record);
-	const struct kind_info *kind;
+	const struct trace_kind_info *kind;
 	struct str body;
 	unsigned char padding;
 	char *to;
@@ -259,14 +269,14 @@ enum err trace_event_decode(struct str record, struct trace_event *out)
 	if (out->head.sequence > INT64_MAX || padding >= RECORD_ALIGN ||
 	    padding > size - RECORD_HEAD)
 		return fault(ERR_CORRUPT, "a trace record whose head makes no sense");
-	kind = kind_find(out->head.kind);
+	kind = trace_kind_of(out->head.kind);
 	if (!kind)
 		return fault(ERR_UNSUPPORTED, "a trace record of kind %u, which is not known here",
 			     out->head.kind);
 	body = str_first(str_from(record, RECORD_HEAD), size - RECORD_HEAD - padding);
 	to = (char *)&out->connect;
 	for (size_t i = 0; i < kind->field_count && body.len; i++)
-		if (!take_field(&body, kind->fields[i].type, &to))
+		if (!take_field(&body, kind->fields[i].is_text, &to))
 			return fault(ERR_CORRUPT, "a trace record of kind %s with a broken %s",
 				     kind->name, kind->fields[i].name);
 	return OK;

@@ -98,7 +98,7 @@ static void add_head(struct buf *out, const struct trace_event *event)
 
 enum err trace_event_json(const struct trace_event *event, struct buf *out)
 {
-	const struct kind_info *kind = kind_find(event->head.kind);
+	const struct trace_kind_info *kind = trace_kind_of(event->head.kind);
 	const char *at = event_fields(event);
 
 	if (!kind)
@@ -107,10 +107,10 @@ enum err trace_event_json(const struct trace_event *event, struct buf *out)
 	buf_add(out, S(",\"fields\":{"));
 	for (size_t i = 0; i < kind->field_count; i++) {
 		buf_print(out, "%s\"%s\":", i ? "," : "", kind->fields[i].name);
-		if (kind->fields[i].type == FIELD_U64)
-			buf_print(out, "%llu", (unsigned long long)field_u64(&at));
-		else
+		if (kind->fields[i].is_text)
 			json_add_string(out, field_str(&at));
+		else
+			buf_print(out, "%llu", (unsigned long long)field_u64(&at));
 	}
 	buf_add(out, S("}}"));
 	return out->failed ? ERR_LIMIT : OK;

@@ -104,24 +104,6 @@ static inline uint32_t record_check_end(const struct record_check *check)
 /* Of a whole record as it lies in octets; its own check field counts as nothing. */
 uint32_t record_checksum(struct str record);
 
-/* One field of an event, as the tables of event.c tell it. */
-enum field_type { FIELD_U64, FIELD_STR };
-struct field_info {
-	enum field_type type;
-	const char *name;
-	const char *doc;
-};
-struct kind_info {
-	unsigned number;
-	const char *name;
-	const char *doc;
-	const struct field_info *fields;
-	size_t field_count;
-};
-extern const struct kind_info trace_kinds[];
-extern const size_t trace_kind_count;
-const struct kind_info *kind_find(unsigned number); /* NULL when unknown */
-
 /*
  * Fields lie one after the other in an event's struct, without holes (event.c asserts it), so that
  * a table can walk them: starts at event->none, moves *at past the field.

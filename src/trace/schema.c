@@ -58,7 +58,7 @@ static void schema_members(struct buf *out)
 	buf_add(out, S("],\n"));
 }
 
-static void schema_kind(struct buf *out, const struct kind_info *kind)
+static void schema_kind(struct buf *out, const struct trace_kind_info *kind)
 {
 	buf_print(out,
 		  "    { \"if\": { \"properties\": { \"kind\": { \"const\": \"%s\" } } },\n"
@@ -68,12 +68,11 @@ static void schema_kind(struct buf *out, const struct kind_info *kind)
 	buf_add(out, S(", \"properties\": { \"fields\": {\n"
 		       "        \"type\": \"object\", \"properties\": {\n"));
 	for (size_t i = 0; i < kind->field_count; i++) {
-		const struct field_info *field = &kind->fields[i];
+		const struct trace_field_info *field = &kind->fields[i];
 
 		buf_print(out, "          \"%s\": { \"type\": \"%s\", ", field->name,
-			  field->type == FIELD_U64
-				  ? "integer\", \"minimum\": 0, \"format\": \"int64"
-				  : "string");
+			  field->is_text ? "string"
+					 : "integer\", \"minimum\": 0, \"format\": \"int64");
 		buf_add(out, S("\"description\": "));
 		json_add_string(out, str_of(field->doc));
 		buf_add_c(out, i + 1 < kind->field_count ? " },\n" : " } },\n");
@@ -106,15 +105,14 @@ enum err trace_schema_markdown(struct buf *out)
 		buf_print(out, "| `%s` | %s |\n", members[i].name, members[i].doc);
 	buf_add(out, S("\n### Kinds and their fields\n"));
 	for (size_t i = 0; i < trace_kind_count; i++) {
-		const struct kind_info *kind = &trace_kinds[i];
+		const struct trace_kind_info *kind = &trace_kinds[i];
 
 		buf_print(out,
 			  "\n#### `%s` (%u)\n\n%s\n\n| field | type | meaning |\n|---|---|---|\n",
 			  kind->name, kind->number, kind->doc);
 		for (size_t j = 0; j < kind->field_count; j++)
 			buf_print(out, "| `%s` | %s | %s |\n", kind->fields[j].name,
-				  kind->fields[j].type == FIELD_U64 ? "number" : "text",
-				  kind->fields[j].doc);
+				  kind->fields[j].is_text ? "text" : "number", kind->fields[j].doc);
 	}
 	return out->failed ? ERR_LIMIT : OK;
 }

@@ -123,7 +123,24 @@ void trace_record_claim(struct str record, unsigned role, unsigned role_index);
 
 /* ---- showing ---- */
 
-const char *trace_kind_name(unsigned kind); /* "unknown" when it is */
+/* events.def as tables. */
+struct trace_field_info {
+	const char *name;
+	const char *doc;
+	bool is_text; /* else a number */
+};
+struct trace_kind_info {
+	unsigned number;
+	const char *name;
+	const char *doc;
+	const struct trace_field_info *fields; /* in the order of the event's struct */
+	size_t field_count;
+};
+extern const struct trace_kind_info trace_kinds[];
+extern const size_t trace_kind_count;
+const struct trace_kind_info *trace_kind_of(unsigned number);    /* NULL when unknown */
+const struct trace_kind_info *trace_kind_named(struct str name); /* likewise */
+const char *trace_kind_name(unsigned kind);                      /* "unknown" when it is */
 /* How roles are called: `names` must live for ever. Without it, or past it, "role-N". */
 void trace_set_role_names(const char *const *names, unsigned count);
 const char *trace_role_name(unsigned role);
