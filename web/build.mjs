@@ -40,6 +40,8 @@ await writeFile(path.join(dist, "index.html"), html);
 await cp(path.join(root, "static/icon.svg"), path.join(dist, "icon.svg"));
 await cp(path.join(root, "texts"), path.join(dist, "texts"), { recursive: true });
 
+await cp(path.join(root, "films"), path.join(dist, "films"), { recursive: true });
+
 // The explanations are the program's, not the page's: the terminal shows the same ones.
 const explanations = path.join(root, "../texts");
 if (existsSync(explanations))

@@ -334,6 +334,61 @@ async function layers() {
 	return { octets: own };
 }
 
+/* Every page of the guide, and its film in the player: what is to be looked at is found, and it plays. */
+async function guide() {
+	const { browser, page, faults } = await open(base, { path: "#/guide", still: true });
+	await page.waitForSelector(".myth");
+	const myths = await page.evaluate(async () => (await (await fetch("texts/guide.en.json")).json()).myths);
+	must(await page.locator(".myth").count() === myths.length, "a row for each page");
+	let stops = 0;
+	let films = 0;
+	for (const myth of myths) {
+		await page.goto(`${base}#/guide/${myth.id}`);
+		await until(async () => (await page.textContent("h1").catch(() => "")) === myth.title, `the page ${myth.id}`);
+		must((await page.textContent(".said-claim")) === myth.claim, "what is said");
+		must(await page.locator(".page-words .rfc a").count() === myth.rfc.length, `${myth.id}: where the RFCs say so`);
+		const words = new Set();
+		for (const depth of ["Newcomer", "Student", "RFC"]) {
+			await page.click(`.depth button:has-text("${depth}")`);
+			words.add(await page.textContent(".page-words .prose"));
+		}
+		must(words.size === 3, "three depths are three texts");
+		await page.waitForSelector(".preview-play");
+		const links = await page.evaluate(() => [...document.querySelectorAll(".preview-play")].map((one) => one.getAttribute("href")));
+		films += links.length;
+		for (const [index, link] of links.entries()) {
+			await page.goto(base + link);
+			await page.waitForSelector(`.film[data-session="film:${myth.film}/${index + 1}"] .stops button`);
+			must(await page.evaluate(() => document.querySelector(".facts a") === null), "a kept film leads to no journey of this server");
+			const places = [];
+			for (const button of await page.locator(".film .stops button").all()) {
+				await button.click();
+				await until(async () => (await button.getAttribute("aria-pressed")) === "true", `${myth.id}: a stop is the current one`);
+				places.push(await place(page));
+				must((await page.textContent(".stop-now")).includes(await button.locator(".unseen").textContent()), "its words are shown");
+				stops++;
+			}
+			must(places.length > 0 && places.every((one, i) => i === 0 || one > places[i - 1]), `${myth.id}: stops in the order of the film: ${places}`);
+		}
+	}
+	await page.goto(`${base}#/film/m7/1-3`);
+	await until(async () => (await page.textContent(".panel .differences").catch(() => "")).includes("club@example.org"), "the letter of a film lies open, and differs");
+	await page.keyboard.press("Home");
+	await page.keyboard.press(" ");
+	await until(async () => await place(page) > 1, "the film plays");
+	await page.keyboard.press(" ");
+	await page.goto(`${base}#/film/m13/2`);
+	await page.waitForSelector(".film .protocol.pop3");
+	await page.click(".film-sessions a:has-text('1.')");
+	await page.waitForSelector(".film .protocol.smtp");
+	await page.goto(`${base}#/guide/m13`);
+	await page.waitForSelector(".way-step.is-pull");
+	must(await page.locator(".way-step").count() === 3, "pushed, within, pulled");
+	await browser.close();
+	must(!faults.length, faults.join("\n"));
+	return { pages: myths.length, films, stops };
+}
+
 /* A running session is followed, paused in view, and goes on; pausing never touches the session. */
 async function follow() {
 	const { browser, page, faults } = await open(base, { path: "#/sessions" });
@@ -459,7 +514,7 @@ async function elsewhere() {
 	return {};
 }
 
-const SCREENS = ["#/sessions", "#/messages", "#/queue", "#/open", "#/guide/codes/451"];
+const SCREENS = ["#/sessions", "#/messages", "#/queue", "#/open", "#/guide", "#/guide/m13", "#/guide/codes/451", "#/film/m7/1-3"];
 
 /* axe-core on every screen, both themes, two widths. */
 async function axe() {
@@ -672,7 +727,7 @@ async function forEveryone() {
 	return {};
 }
 
-const CHECKS = { live, player, explained, codes, post, layers, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
+const CHECKS = { live, player, explained, codes, post, layers, guide, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
 try {
 	must(Object.hasOwn(CHECKS, check), `there is no check ${check}; there are ${Object.keys(CHECKS).join(", ")}`);
 	console.log(JSON.stringify(await CHECKS[check]()));

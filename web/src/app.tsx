@@ -18,6 +18,7 @@ const LAZY: Record<string, () => Promise<Screen>> = {
 	file: async () => (await import("./screens/session.tsx")).FileScreen,
 	message: async () => (await import("./screens/journey.tsx")).JourneyScreen,
 	guide: async () => (await import("./screens/guide.tsx")).GuideScreen,
+	film: async () => (await import("./screens/film.tsx")).GuideFilmScreen,
 	open: async () => (await import("./screens/open.tsx")).OpenScreen,
 };
 

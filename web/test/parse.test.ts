@@ -300,7 +300,9 @@ test("where the letter names others than the envelope, it is pointed out; where 
 	assert.deepEqual(kinds({ recipients: [{ address: "bob@b.example" }, { address: "dora@d.example" }] }), ["blind dora@d.example", "elsewhere Carla@B.example"]);
 	assert.deepEqual(kinds({ sender: "x@y.example" }, []), [], "a letter that is not known differs in nothing");
 	assert.deepEqual(addressesOf("\"a@b\" <c@d.example>, undisclosed-recipients:;, (x@y.example) e@f.example"), ["c@d.example", "e@f.example"]);
-	assert.deepEqual(bodyOf("A: b\r\n\r\none\r\ntwo\r\n"), ["one", "two"]);
+	assert.deepEqual(bodyOf("A: b\r\n c\r\n\r\none\r\n\r\nd: two\r\n"), ["one", "", "d: two"]);
+	assert.deepEqual(bodyOf("A: b\nno field, no empty line\n"), ["no field, no empty line"]);
+	assert.deepEqual(bodyOf("A: b\n"), []);
 });
 
 test("a transaction's envelope is what the server was told and took, from MAIL to what ends it", () => {

@@ -129,8 +129,9 @@ export function differencesOf(envelope: Pick<Envelope, "sender" | "account"> & {
 	return found;
 }
 
-/* The text of a message, without its header. */
+/* The text of a message, without its header; of one that has no empty line, what is no field any more. */
 export function bodyOf(raw: string): string[] {
-	const end = /\r?\n\r?\n/.exec(raw);
-	return end ? raw.slice(end.index + end[0].length).replace(/\r?\n$/, "").split(/\r?\n/) : [];
+	const lines = raw.replace(/\r?\n$/, "").split(/\r?\n/);
+	const end = lines.findIndex((line, index) => !/^[!-9;-~]+[ \t]*:/.test(line) && !(index > 0 && /^[ \t]+\S/.test(line)));
+	return end < 0 ? [] : lines.slice(lines[end] === "" ? end + 1 : end);
 }

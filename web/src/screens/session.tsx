@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One session as a film.
+import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { api, type Info } from "../api.ts";
 import { fileEvents } from "../files.ts";
@@ -32,7 +33,15 @@ export function FileScreen({ id, at }: { id: string; at: string; info: Info | nu
 	return <Film source={source} at={at} isOpen={() => Promise.resolve(false)} />;
 }
 
-function Film({ source, at, isOpen }: { source: Source; at: string; isOpen: () => Promise<boolean> }) {
+interface FilmProps {
+	source: Source;
+	at: string;
+	isOpen: () => Promise<boolean>;
+	/* What stands above the ladder, as the head moves. */
+	strip?: (player: Player) => ComponentChildren;
+}
+
+export function Film({ source, at, isOpen, strip }: FilmProps) {
 	const [version, setVersion] = useState(0);
 	const [problem, setProblem] = useState<Error | null>(null);
 	const [ready, setReady] = useState(false);
@@ -83,6 +92,7 @@ function Film({ source, at, isOpen }: { source: Source; at: string; isOpen: () =
 			<Overview player={player} version={version} heads={heads} />
 			<Transport player={player} version={version} />
 			{finding && <Finder player={player} onClose={() => setFinding(false)} />}
+			{strip?.(player)}
 			<div class="stage">
 				{ladder}
 				{panel}
@@ -147,7 +157,7 @@ function Headline({ player, onHelp, onFind }: { player: Player; onHelp: () => vo
 					{close && text(close.event, "account") && <span>{text(close.event, "account")}</span>}
 					{close && <span>{t("facts.octets", { in: octets(number(close.event, "octets_in")), out: octets(number(close.event, "octets_out")) })}</span>}
 					{model.round_trip_us > 0 && <span title={t("facts.round-trip.why")}>{t("facts.round-trip", { span: span(model.round_trip_us) })}</span>}
-					{accepted.slice(0, 3).map((row) => (
+					{!player.source.isPublic && accepted.slice(0, 3).map((row) => (
 						<a key={row.index} href={linkTo("message", text(row.event, "message"))}>{t("facts.journey", { subject: text(row.event, "subject") || text(row.event, "message") })}</a>
 					))}
 				</p>
