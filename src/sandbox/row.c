@@ -6,8 +6,8 @@
 #include <stdio.h>
 
 static const struct sandbox_row rows[] = {
-#define ROLE(name, promises, files, tcp, fsize, rights, doc)                                       \
-	{ name, promises, files, tcp, fsize, rights, doc },
+#define ROLE(name, promises, files, tcp, fsize, rights, nice, doc)                                 \
+	{ name, promises, files, tcp, fsize, rights, nice, doc },
 #include "sandbox/roles.def"
 };
 
@@ -74,15 +74,15 @@ enum err sandbox_table_markdown(struct buf *out)
 	static const char *const rights[] = { "none", "kept" };
 
 	buf_add_c(out, "| role | promises | files | TCP bind, connect | capabilities | a file may "
-		       "grow to | what it does |\n"
-		       "|---|---|---|---|---|---|---|\n");
+		       "grow to | nice | what it does |\n"
+		       "|---|---|---|---|---|---|---|---|\n");
 	for (size_t i = 0; i < COUNT_OF(rows); i++) {
 		buf_print(out, "| %s | ", rows[i].name);
 		promises_print(out, rows[i].promises);
 		buf_print(out, " | %s | %s | %s | ", files[rows[i].files], tcp[rows[i].tcp],
 			  rights[rows[i].rights]);
 		fsize_print(out, rows[i].fsize);
-		buf_print(out, " | %s |\n", rows[i].doc);
+		buf_print(out, " | %d | %s |\n", rows[i].nice, rows[i].doc);
 	}
 	buf_add_c(out, "\n| promise | | system calls |\n|---|---|---|\n");
 	for (unsigned i = 0; i < COUNT_OF(promises); i++) {

@@ -24,6 +24,7 @@ struct sandbox_row {
 	enum tcp_rule tcp;
 	uint64_t fsize;
 	enum rights_rule rights;
+	int nice;
 	const char *doc;
 };
 

@@ -2,6 +2,7 @@
 #include "sandbox/row.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
@@ -101,6 +102,23 @@ static void set_limits(const struct sandbox_row *row)
 	}
 }
 
+/*
+ * Of this thread and those it will start. Not a matter of safety: where it is refused the role serves all the same, and
+ * the report says so.
+ */
+static void step_back(const struct sandbox_row *row, struct progress *progress)
+{
+	if (!row->nice)
+		return;
+	errno = 0;
+	if (getpriority(PRIO_PROCESS, 0) >= row->nice && !errno)
+		return; /* the starter said so already */
+	if (setpriority(PRIO_PROCESS, 0, row->nice))
+		progress_done(progress, "nice %d refused", row->nice);
+	else
+		progress_done(progress, "nice %d", row->nice);
+}
+
 static enum err drop_rights(const struct sandbox_row *row)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -157,6 +175,7 @@ static enum err apply(const struct sandbox_request *request, const struct sandbo
 	if (err)
 		return err;
 	set_limits(row);
+	step_back(row, progress);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return fault_errno("no new privileges");
 	err = landlock_enter(row, request->folder, progress);
