@@ -86,7 +86,8 @@ enum err recorder_catch_up(struct recorder *recorder) WAITS;
  *   session follow  session (absent: all); as, width, ascii: never ends by itself; rows
  *                   {"lost": COUNT} where the client was too slow. With `cursors` rows are {"cursor", "event"};
  *                   with `after`, a cursor, it begins with what came since, or {"lost": null};
- *                   with `replay` it ends there
+ *                   with `replay` it ends there. With as: "records", {"records": BASE64}: some records as they lie
+ *                   in the files
  *   message list    limit, sender, recipient, state: rows, newest first
  *                   {message, time, sender, recipients, more, subject, octets, state, peer, session, sessions}
  *   message events  message; as, width, ascii: rows as of session show: every event that names it, fetches of it,

@@ -7,12 +7,6 @@ enum { REPLAY_OCTETS = 64 << 20 };
 
 /* ---- cursors ---- */
 
-void cursor_print(const struct trace_head *head, char text[CURSOR_TEXT])
-{
-	snprintf(text, CURSOR_TEXT, "%lld-%u-%u-%llu", (long long)head->wall_us, head->role,
-		 head->role_index, (unsigned long long)head->sequence);
-}
-
 bool cursor_parse(struct str text, struct cursor *out)
 {
 	struct scan scan = scan_of(text);

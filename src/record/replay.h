@@ -7,14 +7,12 @@
  */
 #include "record/search.h"
 
-enum { CURSOR_TEXT = 64 };
-
+/* As trace_cursor_print writes it. */
 struct cursor {
 	int64_t wall_us;
 	uint8_t role, role_index;
 	uint64_t sequence; /* 0: none */
 };
-void cursor_print(const struct trace_head *head, char text[CURSOR_TEXT]);
 bool cursor_parse(struct str text, struct cursor *out);
 
 struct replay {

@@ -2,7 +2,12 @@
 #include "record/show.h"
 #include "record/replay.h"
 
-enum { WIDTH_DEFAULT = 100, YIELD_EVERY = 64 };
+enum {
+	WIDTH_DEFAULT = 100,
+	YIELD_EVERY = 64,
+	RECORDS_TOGETHER =
+		LIMIT_control_line / 4 * 3 - 2 * TRACE_RECORD_MAX /* in base64 in one line */
+};
 
 enum err show_init(struct show *show, struct control_call *call)
 {
@@ -12,9 +17,10 @@ enum err show_init(struct show *show, struct control_call *call)
 			       .width = (unsigned)control_number(call, "width", WIDTH_DEFAULT),
 			       .cursors = control_flag(call, "cursors"),
 			       .text = str_is(as, S("text")),
+			       .records = str_is(as, S("records")),
 			       .out = BUF(1 << 20) };
-	if (as.len && !show->text && !str_is(as, S("json")))
-		return control_fail(call, "it is json or text",
+	if (as.len && !show->text && !show->records && !str_is(as, S("json")))
+		return control_fail(call, "it is json, text or records",
 				    "sessions are not shown as \"%.*s\"",
 				    STR_ARGS(str_first(as, 40)));
 	return OK;
@@ -44,9 +50,9 @@ enum err show_lines(struct control_call *call, struct str lines) WAITS
 static enum err show_with_cursor(struct show *show, struct control_call *call,
 				 const struct trace_event *event) WAITS
 {
-	char cursor[CURSOR_TEXT];
+	char cursor[TRACE_CURSOR_TEXT];
 
-	cursor_print(&event->head, cursor);
+	trace_cursor_print(&event->head, cursor);
 	buf_print(&show->out, "{\"cursor\":\"%s\",\"event\":", cursor);
 	if (trace_event_json(event, &show->out) || buf_add_char(&show->out, '}'))
 		return OK;
@@ -75,10 +81,39 @@ enum err show_event(struct show *show, struct control_call *call, const struct t
 	return show_lines(call, buf_str(&show->out));
 }
 
+/* {"records":BASE64}: some whole records, one behind the other. */
+static enum err show_recorded(struct show *show, struct control_call *call, struct str records)
+	WAITS
+{
+	enum err err = OK;
+
+	while (!err && records.len) {
+		struct str begin = records;
+		struct str record;
+
+		while (begin.len - records.len < RECORDS_TOGETHER &&
+		       !trace_record_take(&records, &record))
+			;
+		begin.len -= records.len;
+		if (!begin.len)
+			break;
+		buf_reset(&show->out);
+		buf_add(&show->out, S("{\"records\":\""));
+		base64_add(&show->out, begin);
+		buf_add(&show->out, S("\"}"));
+		err = control_row_text(call, buf_str(&show->out));
+		if (!err)
+			err = fiber_yield();
+	}
+	return err;
+}
+
 enum err show_records(struct show *show, struct control_call *call, struct str records) WAITS
 {
 	enum err err = OK;
 
+	if (show->records)
+		return show_recorded(show, call, records);
 	while (!err && records.len) {
 		struct trace_event event;
 		struct str record;

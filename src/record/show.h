@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * show: events as rows of a command: lines of JSON, or of the ladder. What the call's arguments as, width, ascii and
- * cursors say decides. Private to record/.
+ * show: events as rows of a command: lines of JSON, or of the ladder; or as they were recorded, for who has more time than
+ * we to make something of them. What the call's arguments as, width, ascii and cursors say decides. Private to record/.
  */
 #include "control/control.h"
 #include "trace/trace.h"
 
 struct show {
 	bool text;
+	bool records;
 	bool cursors; /* each event with the place where `after` would go on */
 	bool ascii;
 	bool is_together; /* times count from the first event of all, not of each session */

@@ -2,6 +2,8 @@
 #include "trace/ring.h"
 #include "trace/json.h"
 
+#include <stdio.h>
+
 /* RFC 3339 has four digits for the year: moments outside of it are drawn to its edges. */
 static const int64_t WALL_MIN_US = -INT64_C(62135596800000000);
 static const int64_t WALL_MAX_US = INT64_C(253402300799999999);
@@ -114,4 +116,10 @@ enum err trace_event_json(const struct trace_event *event, struct buf *out)
 	}
 	buf_add(out, S("}}"));
 	return out->failed ? ERR_LIMIT : OK;
+}
+
+void trace_cursor_print(const struct trace_head *head, char text[TRACE_CURSOR_TEXT])
+{
+	snprintf(text, TRACE_CURSOR_TEXT, "%lld-%u-%u-%llu", (long long)head->wall_us, head->role,
+		 head->role_index, (unsigned long long)head->sequence);
 }

@@ -146,6 +146,9 @@ void trace_set_role_names(const char *const *names, unsigned count);
 const char *trace_role_name(unsigned role);
 enum trace_direction trace_event_direction(const struct trace_event *event);
 enum err trace_event_json(const struct trace_event *event, struct buf *out); /* one line, no LF */
+/* Where an event lies, as `after` of session follow takes it: WALL-ROLE-INDEX-SEQUENCE. */
+enum { TRACE_CURSOR_TEXT = 64 };
+void trace_cursor_print(const struct trace_head *head, char text[TRACE_CURSOR_TEXT]);
 /*
  * The ladder: client lines to the left, server lines to the right, as `session show --text` draws
  * it: one event as one or more whole lines, `width` columns wide (clamped to 60..200). Times count

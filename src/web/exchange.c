@@ -226,24 +226,62 @@ void exchange_refuse(struct exchange *exchange, unsigned status, const char *hin
 
 /* ---- pieces ---- */
 
+/* What goes next, once nothing of a slice is left: what was written, else what the source has. */
+static size_t take(struct exchange *exchange, char *at, size_t room)
+{
+	bool is_written = !exchange->slice.len && exchange->out.len;
+	struct str octets;
+
+	if (!exchange->slice.len && !is_written && exchange->source)
+		exchange->slice = exchange->source->next(exchange->source);
+	octets = str_first(is_written ? buf_str(&exchange->out) : exchange->slice, room);
+	if (!octets.len)
+		return 0;
+	memcpy(at, octets.at, octets.len);
+	if (is_written) {
+		buf_consume(&exchange->out, octets.len);
+		waitq_wake_all(&exchange->room);
+	} else {
+		exchange->slice = str_from(exchange->slice, octets.len);
+	}
+	return octets.len;
+}
+
 static ssize_t give_piece(void *cls, uint64_t position, char *at, size_t room)
 {
 	struct exchange *exchange = cls;
-	size_t len = exchange->out.len < room ? exchange->out.len : room;
+	size_t len = 0;
+	size_t more;
 
 	(void)position;
-	if (len) {
-		memcpy(at, exchange->out.at, len);
-		buf_consume(&exchange->out, len);
-		waitq_wake_all(&exchange->room);
+	do {
+		more = take(exchange, at + len, room - len);
+		len += more;
+	} while (more && len < room);
+	if (len)
 		return (ssize_t)len;
-	}
 	if (exchange->is_broken)
 		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (exchange->is_finished)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	suspend(exchange);
 	return 0;
+}
+
+void exchange_set_source(struct exchange *exchange, struct source *source)
+{
+	exchange->source = source;
+	if (exchange->slice.len) {
+		/* What was written must not be read as the rest of it. */
+		exchange_break(exchange);
+		buf_reset(&exchange->out);
+	}
+	exchange->slice = (struct str){ 0 };
+}
+
+void exchange_has_more(struct exchange *exchange)
+{
+	resume(exchange);
 }
 
 static void piece_over(void *cls)

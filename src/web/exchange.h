@@ -15,6 +15,14 @@
 
 struct endpoint;
 
+/*
+ * More of a streamed answer than was written: it is asked whenever all before was taken, by whoever sends. Gives octets
+ * that stay until it is asked again; none: there are none now. Never waits.
+ */
+struct source {
+	struct str (*next)(struct source *source);
+};
+
 struct exchange {
 	struct list link; /* in door->exchanges, while `fiber` */
 	struct door *door;
@@ -35,6 +43,8 @@ struct exchange {
 	unsigned status;               /* 0: not known yet */
 	struct MHD_Response *response; /* until it is libmicrohttpd's */
 	struct buf out;
+	struct source *source; /* or NULL */
+	struct str slice;      /* of the source's last octets, what was not taken yet */
 	struct waitq room;
 	bool has_fiber;
 	bool is_suspended;
@@ -78,6 +88,10 @@ void exchange_begin(struct exchange *exchange, const char *type);
 enum err exchange_write(struct exchange *exchange, struct str octets) WAITS;
 /* Adds what there is room for right now: all of it, or ERR_AGAIN; ERR_CLOSED. */
 enum err exchange_try_write(struct exchange *exchange, struct str octets);
+/* NULL: no more; where it was in the middle of something the answer is cut off. */
+void exchange_set_source(struct exchange *exchange, struct source *source);
+/* The source has octets now. */
+void exchange_has_more(struct exchange *exchange);
 /* Not all of it could be said: the browser sees it cut off. */
 void exchange_break(struct exchange *exchange);
 /* Of an answer that was said or begun. */

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /api/v1/events: server-sent events, as WHATWG's HTML (9.2) defines them. */
+/*
+ * GET /api/v1/events: server-sent events, as WHATWG's HTML (9.2) defines them. Who may see all of them reads from the
+ * hub, as libmicrohttpd can send; who may not, and who is told what was missed, has a view and this exchange's fiber.
+ */
+#include "web/event.h"
 #include "web/guard.h"
 #include "web/hub.h"
 #include "web/look.h"
@@ -8,63 +12,46 @@
 
 #include <stdlib.h>
 
-enum { HEARTBEAT_MS = 15000, LOOK_UP_MS = 500, SLOW_MS = 2000, EVENT_MAX = 1 << 17 };
+enum {
+	HEARTBEAT_MS = 15000,
+	LOOK_UP_MS = 500,
+	SLOW_MS = 2000,
+	EVENT_MAX = 1 << 17,
+	TWICE_US = 60 * 1000000 /* what was replayed comes from the hub again no later than this */
+};
 
 /* Up to where the events of a role were sent. */
 struct sent {
-	struct str ring; /* "-ROLE-INDEX-" of its cursors; in `rings` */
+	struct str ring; /* in `rings` */
 	uint64_t wall_us, sequence;
 };
 
 struct following {
 	struct exchange *exchange;
 	struct look look;
+	struct str mark; /* that events of the wanted session have; empty: all are wanted */
+
+	/* from the hub */
 	struct hub *hub; /* NULL: a view of its own */
-	uint64_t number; /* of the hub's next row */
-	struct str mark; /* that rows of the wanted session have; empty: all are wanted */
-	bool is_replay;  /* what was missed comes first, and may come again */
+	struct hub_reader reader;
+	struct source source;
+	struct hub_piece *piece; /* that is being sent, or was the last */
+	uint64_t number;         /* of the event after it */
+	struct str rest;         /* of the piece */
+	bool is_replay;          /* what was missed comes first, and may come again */
 	struct arena rings;
 	struct sent sent[LIMIT_record_rings];
 	size_t sent_count;
+	uint64_t newest_us; /* of what was replayed */
+
+	/* from a view */
 	uint64_t lost; /* not told yet */
 	bool lost_count_unknown;
 	moment slow_since; /* the browser has taken nothing since; 0: it takes */
 	struct buf event;
 };
 
-/* {"cursor":"CURSOR","event":EVENT}, as the store writes it. */
-static bool row_split(struct str row, struct str *cursor, struct str *event)
-{
-	const struct str begin = S("{\"cursor\":\"");
-	const struct str middle = S("\",\"event\":");
-	size_t end;
-
-	if (!str_starts(row, begin) || row.at[row.len - 1] != '}')
-		return false;
-	row = str_first(str_from(row, begin.len), row.len - begin.len - 1);
-	end = str_find(row, '"');
-	*cursor = str_first(row, end);
-	*event = str_from(row, end == STR_NONE ? row.len : end);
-	if (!str_starts(*event, middle))
-		return false;
-	*event = str_from(*event, middle.len);
-	return true;
-}
-
-/* {"lost":COUNT}; null: some, and nobody knows how many. */
-static bool take_lost(struct following *f, struct str row)
-{
-	struct scan scan = scan_of(row);
-	uint64_t lost = 0;
-
-	if (!take_str_nocase(&scan, S("{\"lost\":")))
-		return false;
-	if (take_number(&scan, UINT32_MAX, &lost))
-		f->lost += lost;
-	else
-		f->lost_count_unknown = true;
-	return true;
-}
+/* ---- from a view ---- */
 
 /*
  * Waits a little for a browser that does not take what it is sent, and then leaves events out until it does: what the
@@ -95,11 +82,7 @@ static enum err tell_lost(struct following *f) WAITS
 	if (!f->lost && !f->lost_count_unknown)
 		return OK;
 	buf_reset(&f->event);
-	if (f->lost_count_unknown)
-		buf_add(&f->event, S("event: lost\ndata: {\"events\":null}\n\n"));
-	else
-		buf_print(&f->event, "event: lost\ndata: {\"events\":%llu}\n\n",
-			  (unsigned long long)f->lost);
+	event_print_lost(&f->event, f->lost_count_unknown ? 0 : f->lost);
 	err = send_octets(f, buf_str(&f->event));
 	if (!err) {
 		f->lost = 0;
@@ -108,20 +91,27 @@ static enum err tell_lost(struct following *f) WAITS
 	return err;
 }
 
-static enum err send_row(struct following *f, struct str row) WAITS
+static enum err send_event(struct following *f, struct str row) WAITS
 {
-	struct str cursor, event;
-	enum err err;
+	uint64_t events;
+	enum event_kind kind;
+	enum err err = OK;
 
-	if (take_lost(f, row))
-		return tell_lost(f) == ERR_CLOSED ? ERR_CLOSED : OK;
-	if (!row_split(row, &cursor, &event))
-		return OK;
-	err = tell_lost(f);
 	buf_reset(&f->event);
-	buf_print(&f->event, "event: trace\nid: %.*s\ndata: ", STR_ARGS(cursor));
-	buf_add(&f->event, event);
-	buf_add(&f->event, S("\n\n"));
+	kind = event_print(&f->event, row, &events);
+	if (kind == EVENT_LOST) {
+		f->lost += events;
+		f->lost_count_unknown |= !events;
+		err = tell_lost(f);
+		return err == ERR_CLOSED ? err : OK;
+	}
+	if (kind == EVENT_NONE)
+		return OK;
+	if (f->lost || f->lost_count_unknown) {
+		err = tell_lost(f);
+		buf_reset(&f->event);
+		(void)!event_print(&f->event, row, &events);
+	}
 	if (!err)
 		err = send_octets(f, buf_str(&f->event));
 	if (err == ERR_AGAIN) {
@@ -133,19 +123,6 @@ static enum err send_row(struct following *f, struct str row) WAITS
 
 /* ---- what was replayed comes from the hub once more ---- */
 
-/* WALL-ROLE-INDEX-SEQUENCE */
-static bool cursor_split(struct str cursor, struct sent *out)
-{
-	size_t first = str_find(cursor, '-');
-	size_t last = str_find_last(cursor, '-');
-
-	if (first == STR_NONE || last <= first)
-		return false;
-	out->ring = str_first(str_from(cursor, first), last - first);
-	return str_to_u64(str_first(cursor, first), INT64_MAX, &out->wall_us) &&
-	       str_to_u64(str_from(cursor, last + 1), INT64_MAX, &out->sequence);
-}
-
 static struct sent *sent_of(struct following *f, struct str ring)
 {
 	for (size_t i = 0; i < f->sent_count; i++)
@@ -154,55 +131,108 @@ static struct sent *sent_of(struct following *f, struct str ring)
 	return NULL;
 }
 
-static void note_sent(struct following *f, struct str row)
+static void note_sent(struct following *f)
 {
-	struct str cursor, event;
-	struct sent now;
+	struct event_place place;
 	struct sent *before;
 
-	if (!row_split(row, &cursor, &event) || !cursor_split(cursor, &now))
+	if (!event_place(event_id(buf_str(&f->event)), &place))
 		return;
-	before = sent_of(f, now.ring);
-	now.ring = before ? before->ring : str_dup(&f->rings, now.ring);
-	if (!before && f->sent_count < COUNT_OF(f->sent))
+	before = sent_of(f, place.ring);
+	if (!before && f->sent_count < COUNT_OF(f->sent)) {
 		before = &f->sent[f->sent_count++];
-	if (before)
-		*before = now;
+		before->ring = str_dup(&f->rings, place.ring);
+	}
+	if (before) {
+		before->wall_us = place.wall_us;
+		before->sequence = place.sequence;
+	}
+	if (place.wall_us > f->newest_us)
+		f->newest_us = place.wall_us;
 }
 
-static bool was_sent(struct following *f, struct str row)
+static bool was_sent(struct following *f, struct str event)
 {
-	struct str cursor, event;
-	struct sent now;
+	struct event_place place;
 	const struct sent *before;
 
-	if (!f->sent_count || !row_split(row, &cursor, &event) || !cursor_split(cursor, &now))
+	if (!f->sent_count || !event_place(event_id(event), &place))
 		return false;
-	before = sent_of(f, now.ring);
+	if (place.wall_us > f->newest_us + TWICE_US) {
+		f->sent_count = 0;
+		return false;
+	}
+	before = sent_of(f, place.ring);
 	/* A ring that began anew has small numbers and new times. */
-	return before && now.sequence <= before->sequence && now.wall_us <= before->wall_us;
+	return before && place.sequence <= before->sequence && place.wall_us <= before->wall_us;
 }
 
-/* Of a hub's row the beginning says whose it is; what is in it from outside comes after that. */
-static bool is_wanted(const struct following *f, struct str row)
+/* ---- from the hub ---- */
+
+/* Its beginning says whose it is; what is in it from outside comes after that. What was lost concerns everybody. */
+static bool is_wanted(const struct following *f, struct str event)
 {
 	enum { BEGINNING = 160 };
 
-	return !f->mark.len || str_find_str(str_first(row, BEGINNING), f->mark) != STR_NONE;
+	return !f->mark.len || !event_id(event).len ||
+	       str_find_str(str_first(event, BEGINNING), f->mark) != STR_NONE;
 }
 
-static enum err send_rows(struct following *f, struct str rows) WAITS
+/* Of the piece the next that this browser gets: all that is left of it, where nothing has to be left out. */
+static struct str next_of_piece(struct following *f)
 {
-	struct str row;
-	enum err err = OK;
+	struct str event = f->rest;
 
-	while (!err && look_row(&rows, &row)) {
-		if (f->is_replay)
-			note_sent(f, row);
-		if (!f->hub || f->is_replay || (is_wanted(f, row) && !was_sent(f, row)))
-			err = send_row(f, row);
+	if (!f->mark.len && !f->sent_count) {
+		f->rest = (struct str){ 0 };
+		return event;
 	}
-	return err;
+	while (event_take(&f->rest, &event))
+		if (is_wanted(f, event) && !was_sent(f, event))
+			return event;
+	return (struct str){ 0 };
+}
+
+/* The browser was slower than the hub remembers. Of one session's events nobody knows how many those were. */
+static void note_lost(struct following *f, uint64_t events)
+{
+	if (f->mark.len && events)
+		f->lost_count_unknown = true;
+	else
+		f->lost += events;
+}
+
+static struct str print_lost(struct following *f)
+{
+	buf_reset(&f->event);
+	event_print_lost(&f->event, f->lost_count_unknown ? 0 : f->lost);
+	f->lost = 0;
+	f->lost_count_unknown = false;
+	return buf_str(&f->event);
+}
+
+static struct str next_octets(struct source *source)
+{
+	struct following *f = CONTAINER_OF(source, struct following, source);
+
+	for (;;) {
+		struct hub_piece *piece;
+		struct str octets;
+
+		if (f->lost || f->lost_count_unknown)
+			return print_lost(f);
+		octets = next_of_piece(f);
+		if (octets.len)
+			return octets;
+		piece = hub_take(f->hub, f->piece, f->number);
+		if (!piece)
+			return (struct str){ 0 };
+		if (piece->first > f->number)
+			note_lost(f, piece->first - f->number);
+		f->piece = piece;
+		f->rest = buf_str(piece->told.len && !f->mark.len ? &piece->told : &piece->text);
+		f->number = piece->first + piece->count;
+	}
 }
 
 /* ---- going on ---- */
@@ -219,42 +249,45 @@ static bool sees_all(const struct exchange *exchange)
 /* A browser that is gone is found out by this, and proxies keep the connection. */
 static enum err beat(struct following *f) WAITS
 {
-	enum err err = tell_lost(f);
+	enum err err = f->source.next ? OK : tell_lost(f);
 
 	if (!sign_in_holds(f->exchange) || (f->hub && !sees_all(f->exchange)))
 		return ERR_CLOSED;
 	if (!err)
-		err = send_octets(f, S(": still here\n\n"));
+		err = exchange_try_write(f->exchange, S(": still here\n\n"));
 	return err == ERR_AGAIN ? OK : err;
-}
-
-static enum err send_piece(struct following *f) WAITS
-{
-	struct hub_piece *piece = hub_take(f->hub, f->number, in_ms(LOOK_UP_MS));
-	enum err err;
-
-	if (!piece)
-		return hub_has_ended(f->hub) ? ERR_CLOSED : OK;
-	if (piece->first > f->number && f->mark.len)
-		f->lost_count_unknown = true;
-	else if (piece->first > f->number)
-		f->lost += piece->first - f->number;
-	f->number = piece->first + piece->count;
-	err = send_rows(f, piece->rows);
-	hub_give(piece);
-	/* There may be another at once: the others get their turn. */
-	return err ? err : fiber_yield();
 }
 
 /* A call is not interrupted: it is a short one, so that nobody waits for us when the browser or the role ends. */
 static enum err send_looked(struct following *f) WAITS
 {
 	struct str rows;
+	struct str row;
 	enum err err = look_next(&f->look, LOOK_UP_MS, &rows);
 
-	if (!err)
-		err = send_rows(f, rows);
+	while (!err && look_row(&rows, &row)) {
+		err = send_event(f, row);
+		if (f->is_replay)
+			note_sent(f);
+	}
 	return !err && f->look.has_ended ? ERR_CLOSED : err;
+}
+
+/* Whoever sends takes it from the hub from now on; the fiber looks after the rest. */
+static void begin_source(struct following *f)
+{
+	f->source.next = next_octets;
+	exchange_set_source(f->exchange, &f->source);
+	exchange_has_more(f->exchange);
+}
+
+static enum err watch_source(struct following *f) WAITS
+{
+	enum err err = waitq_wait(&f->exchange->room, in_ms(LOOK_UP_MS));
+
+	if (hub_has_ended(f->hub))
+		return ERR_CLOSED;
+	return err == ERR_TIMEOUT ? OK : err;
 }
 
 static void go_on(struct following *f) WAITS
@@ -263,19 +296,21 @@ static void go_on(struct following *f) WAITS
 	moment beaten = now();
 	enum err err = exchange_write(f->exchange, S(": events follow\nretry: 1000\n\n"));
 
+	if (!err && f->hub && !f->is_replay)
+		begin_source(f);
 	while (!err && !exchange->is_over && !exchange->door->web->is_closing) {
-		moment next = beaten + (moment)HEARTBEAT_MS * 1000;
-
-		err = f->hub && !f->is_replay ? send_piece(f) : send_looked(f);
+		err = f->source.next ? watch_source(f) : send_looked(f);
 		if (err == ERR_CLOSED && f->is_replay && !f->look.has_failed) {
 			f->is_replay = false;
+			begin_source(f);
 			err = OK;
 		}
-		if (!err && now() >= next) {
+		if (!err && now() >= beaten + (moment)HEARTBEAT_MS * 1000) {
 			beaten = now();
 			err = beat(f);
 		}
 	}
+	exchange_set_source(f->exchange, NULL);
 }
 
 static struct str last_id(const struct exchange *exchange)
@@ -289,21 +324,24 @@ static struct str last_id(const struct exchange *exchange)
 static enum err look_on(struct following *f, struct str session, struct str after) WAITS
 {
 	struct exchange *exchange = f->exchange;
-	json_t *arguments = json_pack("{s:b}", "cursors", 1);
-	bool is_shared = sees_all(exchange);
+	json_t *arguments;
 	enum err err;
 
-	if (is_shared) {
-		err = look_open(&f->look, exchange, "session follow", arguments);
+	if (sees_all(exchange)) {
+		err = look_open(&f->look, exchange, "session follow",
+				json_pack("{s:s}", "as", "records"));
 		if (err)
 			return err;
-		f->hub = hub_join(exchange->door->web, &f->look);
+		f->reader.exchange = exchange;
+		f->hub = hub_join(exchange->door->web, &f->look, &f->reader);
 		f->look = (struct look){ .web = exchange->door->web, .exchange = exchange };
 		f->number = hub_end(f->hub);
 		f->is_replay = after.len > 0;
 		if (!f->is_replay)
 			return OK;
 		arguments = json_pack("{s:b, s:b}", "cursors", 1, "replay", 1);
+	} else {
+		arguments = json_pack("{s:b}", "cursors", 1);
 	}
 	if (session.len)
 		json_object_set_new(arguments, "session", control_string(session));
@@ -322,8 +360,9 @@ static void follow(struct following *f, struct str session) WAITS
 				    "no"); /* nginx would gather it */
 		go_on(f);
 	}
+	hub_give(f->piece);
 	if (f->hub)
-		hub_leave(f->hub);
+		hub_leave(f->hub, &f->reader);
 	look_close(&f->look);
 	buf_drop(&f->event);
 	arena_drop(&f->rings);

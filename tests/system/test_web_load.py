@@ -2,8 +2,10 @@
 """Looking on costs mail nothing that it could lose: the web role killed, watched by many, and by one who takes nothing, under load."""
 import json
 import os
+import pathlib
 import re
 import selectors
+import shutil
 import signal
 import smtplib
 import socket
@@ -12,7 +14,7 @@ import threading
 import time
 
 import pytest
-from glasspost import wait_for
+from glasspost import PROGRAM, free_port_base, wait_for
 from web import Dev, Events, get, get_json, is_close
 
 
@@ -159,6 +161,67 @@ def test_fifty_watchers_and_one_who_takes_nothing_see_all_or_are_told_what_not_a
     events = Events(dev.web)
     dev.send("after it all")
     assert events.until(is_close)
+    events.close()
+
+
+def nice_values(pid):
+    """Of every thread."""
+    return {int((task / "stat").read_text().rsplit(")", 1)[1].split()[16]) for task in pathlib.Path(f"/proc/{pid}/task").iterdir()}
+
+
+def assert_mail_goes_before(rows):
+    nice = {row["role"]: nice_values(row["pid"]) for row in rows}
+    mail = set().union(*(values for role, values in nice.items() if role != "web"))
+    assert len(nice) >= 6 and max(mail) == os.getpriority(os.PRIO_PROCESS, 0), nice
+    assert min(nice["web"]) >= max(mail) + 10, nice
+    assert all("nice 10" in row["sandbox"] for row in rows if row["role"] == "web"), rows
+
+
+def test_every_thread_of_the_web_role_lets_mail_go_before(dev):
+    assert_mail_goes_before(json.loads(dev.run("status", "--json")))
+
+
+def test_the_same_started_by_an_ordinary_user():
+    if os.getuid() != 0:
+        pytest.skip("NOT run: not started by root, so that the test before was this one")
+    folder, base = pathlib.Path("/tmp") / f"glasspost-ordinary-web-{os.getpid()}", free_port_base()
+    nobody = {"user": "nobody", "group": "nogroup", "extra_groups": [], "cwd": "/", "text": True}
+    command = [os.path.abspath(PROGRAM), "--dir", str(folder)]
+    process = subprocess.Popen([*command, "dev", "--port-base", str(base)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **nobody)
+    try:
+        subprocess.run([*command, "ready", "--wait", "30s"], check=True, timeout=60, **nobody)
+        assert_mail_goes_before(json.loads(subprocess.run([*command, "status", "--json"], check=True, timeout=60, capture_output=True,
+                                                          **nobody).stdout))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_an_event_after_a_silence_comes_at_once_and_who_follows_one_session_gets_all_of_it_in_a_storm(dev):
+    with smtplib.SMTP("127.0.0.1", dev.base + 25, timeout=30) as smtp:
+        smtp.docmd("NOOP", "the one to follow")
+        time.sleep(0.5)
+        session = get_json(dev.web, "/api/v1/sessions?limit=1&open=1")["sessions"][0]["session"]
+        events = Events(dev.web, query=f"?session={session}")
+        everything = Events(dev.web)
+        time.sleep(0.5)
+        begun = time.monotonic()
+        smtp.docmd("NOOP", "after a silence")
+        events.until(lambda event: "after a silence" in json.dumps(event[2]))
+        everything.until(lambda event: "after a silence" in json.dumps(event[2]))
+        assert time.monotonic() - begun < 1
+        storm = threading.Thread(target=load, args=(dev, "storm-around@example.org"))
+        storm.start()
+        for number in range(100):
+            smtp.docmd("NOOP", f"number {number} of it")
+            time.sleep(0.01)
+        storm.join()
+        found = events.until(lambda event: "number 99 of it" in json.dumps(event[2]))
+        assert all(event[0] == "trace" and event[2]["session"] == session for event in found)
+        lines = [event[2]["fields"].get("line", "") for event in found if event[2]["kind"] == "command"]
+        assert lines == [f"NOOP number {number} of it" for number in range(100)]
+    everything.close()
     events.close()
 
 
