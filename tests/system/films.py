@@ -6,13 +6,17 @@
 test_films.py plays each again and compares. A film is {"events": [lines of the trace format], "letters": {message: text}}.
 """
 import base64
+import contextlib
 import json
+import pathlib
 import re
 import socket
 import sys
+import tempfile
 import time
 
 from glasspost import ROOT, Server, insecure_tls, wait_for
+from peers_outside import Names, Sink, some_address
 
 FOLDER = ROOT / "web" / "films"
 PASSWORD = "correct horse battery"
@@ -203,8 +207,8 @@ def words(server):
     client.quit()
 
 
-def alias(server):
-    """One address, two mailboxes; and an address that nobody has."""
+def led(server):
+    """One address, two mailboxes; an address that nobody has; and one elsewhere, to where the DNS leads."""
     client = Client(server, "smtp")
     client.say("EHLO mail.example.com")
     client.say("MAIL FROM:<dora@example.com>")
@@ -212,6 +216,12 @@ def alias(server):
     client.say("RCPT TO:<elsewhere@example.org>")
     client.letter(letter("Dora <dora@example.com>", "The garden <garden@example.org>", "For whoever gardens", "An alias leads to Ann and to Carla."))
     client.quit()
+    client = signed_in(server, "ann")
+    client.say("MAIL FROM:<ann@example.org>")
+    client.say("RCPT TO:<erik@there.example>")
+    client.letter(letter("Ann <ann@example.org>", "Erik <erik@there.example>", "For elsewhere", "The DNS knows which server takes this."))
+    client.quit()
+    wait_for(lambda: any(row["protocol"] == "smtp-out" and not row["open"] for row in sessions_of(server)), seconds=30, what="the session with the other server")
 
 
 def pushed_and_pulled(server):
@@ -253,14 +263,28 @@ def pieces(server):
         client.quit()
 
 
-FILMS = {one.__name__: one for one in (first, old, attacks, webmail, recipients, identities, success, words, alias, pushed_and_pulled, mechanisms, pieces)}
+FILMS = {one.__name__: one for one in (first, old, attacks, webmail, recipients, identities, success, words, led, pushed_and_pulled, mechanisms, pieces)}
+
+
+# Those that need a world outside: names, and a server on port 25 of another address.
+OUTSIDE = {"led"}
 
 
 # ---- recording ----
 
-def world():
+@contextlib.contextmanager
+def outside():
+    """Two servers take mail for there.example, and the better one is there: the line of the configuration that finds them, and what they took."""
+    better, other = some_address(), some_address()
+    records = {"there.example": ["MX 10 mx1.there.example", "MX 20 mx2.there.example"], "mx1.there.example": [f"A {better}"], "mx2.there.example": [f"A {other}"]}
+    with tempfile.TemporaryDirectory() as folder:
+        with Names(folder, records) as names, Sink(pathlib.Path(folder) / "sink", better, "-h", "mx1.there.example") as sink:
+            yield f'resolver = "127.0.0.1:{names.port}"\n', sink.taken
+
+
+def world(config):
     """A fresh house: three people, an alias, an address that Ann may send as."""
-    server = Server(accounts={f"{name}@example.org": PASSWORD for name in PEOPLE}, config="relay = users\n")
+    server = Server(accounts={f"{name}@example.org": PASSWORD for name in PEOPLE}, config="relay = users\n" + config)
     server.__enter__()
     server.run("alias", "add", "garden@example.org", "ann@example.org", "carla@example.org")
     server.run("alias", "add", "reports@example.org", "ann@example.org")
@@ -277,7 +301,17 @@ def sessions_of(server):
 
 
 def record(name):
-    server = world()
+    with outside() if name in OUTSIDE else contextlib.nullcontext(("", list)) as (config, taken):
+        return record_in(name, world(config), taken)
+
+
+def letters_in(server, taken):
+    """Each message as it lies in a mailbox, or came to another server: that one notes its own lines above ours."""
+    yield from (octets for user in PEOPLE for octets in server.messages(f"{user}@example.org"))
+    yield from (octets[octets.index(b"Received: from ann.example.org"):] for octets in taken())
+
+
+def record_in(name, server, taken):
     try:
         FILMS[name](server)
         wait_for(lambda: sessions_of(server) and not any(row["open"] for row in sessions_of(server)), what="the end of each session")
@@ -290,11 +324,10 @@ def record(name):
             events += [event for event in lines(server, "message", "events", message) if identity(event) not in known]
             known |= {identity(event) for event in events}
         letters = {}
-        for user in PEOPLE:
-            for octets in server.messages(f"{user}@example.org"):
-                found = re.search(rb"\bid ([0-9A-Z]{13})\b", octets)
-                if found and found.group(1).decode() in messages:
-                    letters[found.group(1).decode()] = octets.decode().replace("\r\n", "\n")
+        for octets in letters_in(server, taken):
+            found = re.search(rb"\bid ([0-9A-Z]{13})\b", octets)
+            if found and found.group(1).decode() in messages:
+                letters[found.group(1).decode()] = octets.decode().replace("\r\n", "\n").rstrip("\n") + "\n"
         return {"events": [small(event, events[0]) for event in sorted(events, key=lambda one: (one["at_us"], one["role"], one["role_index"], one["sequence"]))], "letters": letters}
     finally:
         server.__exit__()
@@ -322,7 +355,7 @@ SAME = {
     "connect": ("protocol", "listener", "outgoing"), "command": ("verb", "line"), "reply": ("code", "line", "verb", "more"), "tls": ("version", "cipher", "group", "failure"),
     "auth": ("mechanism", "step", "outcome", "account"), "policy": ("rule", "verdict", "detail"), "data": ("how", "octets", "last", "unstuffed"),
     "inspect": ("verdict", "parts", "detail"), "accept": ("sender", "recipients", "subject"), "deliver": ("recipient", "account", "folder", "outcome"),
-    "fetch": ("account", "folder", "what"), "notice": ("recipient", "outcome"), "close": ("reason", "account", "commands", "errors", "messages"), "state": ("from", "to"),
+    "fetch": ("account", "folder", "what"), "notice": ("recipient", "outcome"), "attempt": ("recipient", "outcome", "code"), "dns": ("question", "type", "outcome"), "close": ("reason", "account", "commands", "errors", "messages"), "state": ("from", "to"),
 }
 # In the order of the wire; the house behind it works side by side.
 WIRE = ("connect", "command", "reply", "tls", "data", "close", "state")
@@ -336,7 +369,9 @@ def told(event):
 def shape(film):
     """What must be the same each time: not the times, names of sessions and messages, and ports."""
     order = list(dict.fromkeys(event["session"] for event in film["events"] if event.get("session") and event["kind"] == "connect"))
-    own = lambda session: [event for event in film["events"] if event.get("session") == session and event["kind"] in SAME]
+    # How often an address is asked for depends on what is known already.
+    own = lambda session: [event for event in film["events"] if event.get("session") == session and event["kind"] in SAME
+                           and (event["kind"] != "dns" or event["fields"]["type"] == "MX")]
     reports = [told(event) for event in film["events"] if not event.get("session") and event["kind"] == "notice"]
     return [reports] + [{"wire": [told(event) for event in own(session) if event["kind"] in WIRE],
                          "house": sorted(map(str, (told(event) for event in own(session) if event["kind"] not in WIRE)))} for session in order]

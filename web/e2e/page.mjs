@@ -236,6 +236,9 @@ async function codes() {
 	const card = await page.textContent("#panel-code");
 	for (const word of ["severity", "category", "detail", "class", "subject", "addresses", "RFC 5321 §4.2.1", "Nothing to repeat"])
 		must(card.includes(word), `the code's card lacks ${word}: ${card}`);
+	await page.keyboard.press("e");
+	await page.click(".panel-parts button.reply-code:has-text('2.1.5')");
+	must(await page.evaluate(() => document.activeElement?.id === "panel-code"), "a code in the panel leads there too");
 	await page.click(".codes .code:has-text('451')");
 	must((await page.textContent("#panel-answers .code-card")).includes("The sender tries again"), "an answer that was not given is told apart too");
 	await page.click("#panel-code .all-codes a");
@@ -442,6 +445,7 @@ async function journey() {
 	must(slowest.includes("waiting"), `the slowest part is named: ${slowest}`);
 	must(/45\d/.test(await page.textContent(".steps")), "each attempt has its reason");
 	must(await page.locator(".steps .step-next").count() >= 1, "and the next time");
+	must((await page.getAttribute(".steps a.reply-code:has-text('451')", "href")) === "#/guide/codes/451", "its code leads to what it means");
 	if (options.mine) {
 		await page.goto(`${base}#/messages`);
 		await page.click(`.messages .item:has-text("${options.mine}")`);

@@ -70,6 +70,12 @@ test("the film of pushed and pulled has both; that of many recipients has one en
 	const film = filmOf(json("films/pushed_and_pulled.json"));
 	const message = text(film.events.find((one) => one.kind === "accept")!, "message");
 	assert.deepEqual(waysOf(film.events, message).map((way) => way.kind), ["push", "inside", "pull"]);
+	const led = filmOf(json("films/led.json"));
+	const out = modelOf(led.sessions[2]!.events);
+	const handedOn = transactionAt(out, out.rows.find((row) => row.event.kind === "data")!)!;
+	assert.ok(led.letters[handedOn.message]!.includes("Subject: For elsewhere"), "what we hand on ourselves has its letter too");
+	assert.deepEqual([handedOn.envelope.sender, handedOn.octets > 300], ["ann@example.org", true]);
+	assert.deepEqual(waysOf(led.events, handedOn.message).map((way) => `${way.kind} ${way.protocol}`), ["push submission", "push smtp-out"]);
 	const { rows, ...model } = modelOf(filmOf(json("films/recipients.json")).sessions[0]!.events);
 	const data = rows.find((row) => row.event.kind === "data")!;
 	assert.deepEqual(transactionAt({ rows, ...model }, data)!.envelope.recipients.map((one) => one.tone), ["good", "bad", "good"]);

@@ -20,7 +20,7 @@ export interface Envelope {
 /* One transaction of a session: from MAIL to the next one, or to what ends it. */
 export interface Transaction {
 	envelope: Envelope;
-	/* Of what was accepted; empty before that. */
+	/* Of what was accepted, or handed on; empty before that. */
 	message: string;
 	subject: string;
 	octets: number;
@@ -53,6 +53,8 @@ export function transactionAt(model: Model, at: Row): Transaction | null {
 	const replyTo = (row: Row) => own.find((one) => one.event.kind === "reply" && one.exchange === row.exchange && !one.more);
 	const rcpts = own.filter((row) => row.event.kind === "command" && text(row.event, "verb") === "RCPT");
 	const accept = own.find((row) => row.event.kind === "accept");
+	const attempt = own.find((row) => row.event.kind === "attempt");
+	const sent = own.findLast((row) => row.event.kind === "data");
 	const signed = model.rows.findLast((row) => row.event.kind === "auth" && row.exchange < mail.exchange && text(row.event, "outcome") === "ok");
 	return {
 		envelope: {
@@ -60,8 +62,8 @@ export function transactionAt(model: Model, at: Row): Transaction | null {
 			recipients: rcpts.map((row) => ({ address: addressOf(row), tone: replyTo(row)?.tone ?? "plain", words: replyTo(row) ? text(replyTo(row)!.event, "line") : "" })),
 			account: signed ? text(signed.event, "account") : "", peer: model.peer, time_us: mail.event.wall_us,
 		},
-		message: accept ? text(accept.event, "message") : "", subject: accept ? text(accept.event, "subject") : "",
-		octets: accept ? number(accept.event, "octets") : 0,
+		message: text((accept ?? attempt ?? mail).event, "message"), subject: accept ? text(accept.event, "subject") : "",
+		octets: accept ? number(accept.event, "octets") : sent ? number(sent.event, "total") : 0,
 	};
 }
 

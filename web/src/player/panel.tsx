@@ -19,6 +19,7 @@ import { number, text } from "../trace/event.ts";
 import { LayerView } from "./layers.tsx";
 import { allowedIn, machineOf } from "./machine.ts";
 import type { Player } from "./player.ts";
+import { showSection } from "./show.ts";
 import { unruled } from "./why.ts";
 
 type Texts = Awaited<ReturnType<typeof catalogue>>;
@@ -146,6 +147,9 @@ function Explanation({ row, model, texts, depth, onDepth }: { row: Row; model: M
 	);
 }
 
+/* Parts that the section of the code takes apart. */
+const CODES = new Set(["code", "enhanced", "status", "response-code"]);
+
 function Parts({ parts, texts, model, depth, hot, onHot }: { parts: Part[]; texts: Texts; model: Model; depth: Depth; hot: Part | null; onHot: (part: Part | null) => void }) {
 	return (
 		<Section id="parts" title={t("panel.parts")}>
@@ -155,7 +159,7 @@ function Parts({ parts, texts, model, depth, hot, onHot }: { parts: Part[]; text
 					return (
 						<div key={index} class={`part-row ${hot === part ? "is-hot" : ""}`} onPointerEnter={() => onHot(part)} onPointerLeave={() => onHot(null)}>
 							<dt><i class={`swatch part-${index % 6}`} />{t(`part.${part.name}`)}</dt>
-							<dd><code>{part.value}</code>{about && part.about![0] !== "verbs" && <span class="about">{about.title}{depth !== "newcomer" ? `. ${wording(about, "newcomer")}` : ""}</span>}</dd>
+							<dd>{CODES.has(part.name) ? <button type="button" class="reply-code" onClick={() => showSection("code")}>{part.value}</button> : <code>{part.value}</code>}{about && part.about![0] !== "verbs" && <span class="about">{about.title}{depth !== "newcomer" ? `. ${wording(about, "newcomer")}` : ""}</span>}</dd>
 						</div>
 					);
 				})}

@@ -12,6 +12,7 @@ import { HeaderView } from "../parts/header.tsx";
 import { Icon, Mark } from "../parts/icons.tsx";
 import { Post } from "../parts/post.tsx";
 import { Trouble } from "../parts/trouble.tsx";
+import { codesIn } from "../parse/code.ts";
 import { headerOf } from "../parse/received.ts";
 import { linkTo } from "../route.ts";
 import { has, t } from "../text.ts";
@@ -186,6 +187,12 @@ function TrackView({ track, axis, slowest, isShared }: { track: Track; axis: Axi
 	);
 }
 
+/* What another server said: its code leads to what it means. */
+function Why({ words }: { words: string }) {
+	const { code } = codesIn(words, false);
+	return <code>{code && <a class="reply-code" href={linkTo("guide", "codes", code)} title={t("panel.code", { code })}>{code}</a>}{words.slice(code.length)}</code>;
+}
+
 /* Pushed to the next, or pulled by its reader. */
 const HANDED: Partial<Record<Span["stage"], string>> = { submit: "push", attempt: "push", fetch: "pull" };
 
@@ -200,7 +207,7 @@ function Step({ span, track, isSlowest }: { span: Span; track: Track; isSlowest:
 				<b>{t(`stage.${span.stage}`)}{span.attempt > 0 ? ` ${span.attempt}` : ""}</b>
 				{track.name && <span class="step-who"> {track.name}</span>}
 				{span.where && <span class="step-where"> · {span.where}</span>}
-				{span.why && <span class="step-why"><code>{span.why}</code></span>}
+				{span.why && <span class="step-why"><Why words={span.why} /></span>}
 				{span.skewed && <span class="step-why">{t("journey.skewed")}</span>}
 				{span.next_us > 0 && span.stage === "attempt" && <span class="step-next">{t("next", { time: moment(span.next_us / 1000) })}</span>}
 			</div>
