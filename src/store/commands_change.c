@@ -18,9 +18,10 @@ struct altered {
 struct altering {
 	struct job job;
 	enum doing doing;
-	struct str site; /* of this destination; empty: any */
-	int64_t only;    /* this message; 0: any */
-	struct str to;   /* DO_REDIRECT */
+	struct str site;      /* of this destination; empty: any */
+	int64_t only;         /* this message; 0: any */
+	struct str recipient; /* of it; empty: all */
+	struct str to;        /* DO_REDIRECT */
 	int64_t now_us;
 	int64_t message, number; /* after this one */
 	struct arena arena;
@@ -107,7 +108,10 @@ static enum err alter_one(struct writer *writer, struct altering *a, struct alte
 
 	if (err || !found)
 		return err;
-	if (a->doing == DO_HOLD || a->doing == DO_RELEASE) {
+	if (a->recipient.len && !str_is(a->recipient, row->row.address))
+		return OK;
+	/* The message as a whole is held only with all of them. */
+	if (a->doing == DO_RELEASE || (a->doing == DO_HOLD && !a->recipient.len)) {
 		err = queue_find(writer->db, &a->arena, row->message, &message, &found);
 		if (!err && found)
 			err = set_held(writer, a, &message, a->doing == DO_HOLD);
@@ -191,6 +195,7 @@ static enum err take_what(struct control_call *call, struct altering *a, struct 
 		return control_fail(call, "the id of a message, @DOMAIN or all",
 				    "nothing in the queue is called %.*s", STR_ARGS(what));
 	a->only = (int64_t)id;
+	a->recipient = control_text(call, "recipient");
 	return OK;
 }
 
@@ -228,7 +233,9 @@ static enum err alter(struct control_call *call, struct altering *a) WAITS
 
 	if (!err && a->only && !a->changed && !a->leased)
 		return control_fail(call, "glasspost queue list",
-				    "no recipient of that message is waiting for it");
+				    a->recipient.len
+					    ? "that recipient of it is not waiting for that"
+					    : "no recipient of that message is waiting for it");
 	if (!err)
 		tell_result(call, a);
 	return err;

@@ -13,18 +13,30 @@ enum who {
 	FOR_ALL,    /* nothing in it belongs to anybody */
 	FOR_VIEWER, /* the command shows what is the viewer's */
 	FOR_ADMINS,
-	FOR_READERS /* text of messages: the viewer's own, and of others only with web_bodies */
+	FOR_CHANGERS, /* admins, and it is told who did it */
+	FOR_READERS   /* text of messages: the viewer's own, and of others only with web_bodies */
 };
 
 static const struct {
 	const char *command;
 	enum who who;
 } table[] = {
-	{ "metrics", FOR_ALL },         { "session list", FOR_VIEWER },
-	{ "session show", FOR_VIEWER }, { "session follow", FOR_VIEWER },
-	{ "queue list", FOR_ADMINS },   { "message list", FOR_VIEWER },
-	{ "message show", FOR_VIEWER }, { "message events", FOR_VIEWER },
+	{ "metrics", FOR_ALL },
+	{ "session list", FOR_VIEWER },
+	{ "session show", FOR_VIEWER },
+	{ "session follow", FOR_VIEWER },
+	{ "queue list", FOR_ADMINS },
+	{ "message list", FOR_VIEWER },
+	{ "message show", FOR_VIEWER },
+	{ "message events", FOR_VIEWER },
 	{ "message raw", FOR_READERS },
+	{ "queue show", FOR_ADMINS },
+	{ "queue retry", FOR_CHANGERS },
+	{ "queue hold", FOR_CHANGERS },
+	{ "queue release", FOR_CHANGERS },
+	{ "queue delete", FOR_CHANGERS },
+	{ "queue redirect", FOR_CHANGERS },
+	{ "queue flush", FOR_CHANGERS },
 };
 
 static const struct control_command *const tables[] = { store_commands, recording_commands };
@@ -138,6 +150,22 @@ static enum err admit_reader(const struct store *store, const struct signed_in *
 	return OK;
 }
 
+static void tell_change(const struct store *store, const struct signed_in *who, struct str command,
+			const json_t *arguments)
+{
+	const char *what = json_string_value(json_object_get(arguments, "what"));
+	const char *domain = json_string_value(json_object_get(arguments, "domain"));
+	char detail[LIMIT_address + LIMIT_domain + 64];
+
+	snprintf(detail, sizeof(detail), "%.*s does %.*s %s", STR_ARGS(who->address),
+		 STR_ARGS(command),
+		 what     ? what
+		 : domain ? domain
+			  : "");
+	TRACE(store->trace, who->session, 0, policy, .rule = S("web_admins"),
+	      .verdict = S("accept"), .detail = str_of(detail), .source = S("web_admins"));
+}
+
 /* The viewer is told to the command; whatever the web role says of that is thrown away. */
 static enum err admit(const struct store *store, const struct signed_in *who, struct str command,
 		      json_t *arguments)
@@ -152,12 +180,16 @@ static enum err admit(const struct store *store, const struct signed_in *who, st
 			continue;
 		if (table[i].who == FOR_READERS && is_admin && who)
 			return admit_reader(store, who, arguments);
+		if (table[i].who == FOR_CHANGERS && is_admin && who)
+			tell_change(store, who, command, arguments);
 		if (table[i].who == FOR_ALL || is_admin)
 			return OK;
 		if (!who)
 			return fault(ERR_DENIED, "sign in first");
 		if (table[i].who == FOR_ADMINS)
 			return fault(ERR_DENIED, "only accounts named in web_admins may see this");
+		if (table[i].who == FOR_CHANGERS)
+			return fault(ERR_DENIED, "only accounts named in web_admins may do this");
 		name_viewer(who, arguments);
 		return OK;
 	}

@@ -88,6 +88,7 @@ enum err look_next(struct look *look, int64_t wait_ms, struct str *rows) WAITS
 	*rows = str_dup(&look->arena, answer.rows.octets);
 	body_done(&answer.rows);
 	look->has_ended = answer.ended;
+	look->last = answer.last;
 	if (answer.ended)
 		tell_failure(look, answer.last);
 	return OK;

@@ -11,6 +11,7 @@ struct look {
 	struct exchange *exchange; /* NULL: nobody is told what fails */
 	uint64_t view;             /* 0: none is open */
 	struct arena arena;
+	struct str last; /* line of it, once it has ended; until it is closed */
 	bool has_ended;
 	bool has_failed; /* the store said no in the end; the answer is said, or broken off */
 };
