@@ -369,6 +369,21 @@ static void note_fetch(struct messages *messages, const struct trace_event *even
 	note_moment(a->message, event->head.wall_us);
 }
 
+/* It was not accepted from anybody: what is known of one is told here. Its delivery may be told before. */
+static void note_notice(struct messages *messages, const struct trace_event *event)
+{
+	struct message *message;
+	uint64_t id;
+
+	if (!id_parse(event->notice.message, &id) || str_is(event->notice.outcome, S("dropped")))
+		return;
+	message = messages_find(messages, id);
+	if (!message)
+		message = message_new(messages, id, &event->head);
+	message->octets = event->notice.octets;
+	text_keep(&message->subject, event->notice.subject, TEXT_KEPT);
+}
+
 struct str message_named(const struct trace_event *event)
 {
 	switch (event->head.kind) {
@@ -401,6 +416,8 @@ void messages_note(struct messages *messages, const struct sessions *sessions,
 		note_fetch(messages, event);
 	if (!id_parse(message_named(event), &id))
 		return;
+	if (event->head.kind == TRACE_notice)
+		note_notice(messages, event);
 	message = messages_find(messages, id);
 	if (!message)
 		message = message_new(messages, id, &event->head);

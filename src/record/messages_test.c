@@ -294,6 +294,35 @@ static void names_that_are_none_make_no_message(void **state)
 	assert_int_equal(messages.count, 0);
 }
 
+static void a_report_of_ours_has_a_size_and_a_subject(void **state)
+{
+	char report[ID_TEXT + 1];
+	struct trace_event event = { .head = head_of(TRACE_notice, 0) };
+	struct message *message;
+
+	(void)state;
+	id_print(MESSAGE + 1, report);
+	tell_accept(MESSAGE);
+	event.notice = (struct trace_notice){ .message = str_of(report),
+					      .about = name_of(MESSAGE),
+					      .recipient = S("anna@example.org"),
+					      .outcome = S("delivered"),
+					      .octets = 500,
+					      .subject = S("Not delivered: your message") };
+	tell(event);
+	message = messages_find(&messages, MESSAGE + 1);
+	assert_non_null(message);
+	assert_int_equal(message->octets, 500);
+	assert_int_equal(message->subject.len, 27);
+	assert_int_equal(message->sender.len, 0);
+	assert_int_equal(messages_find(&messages, MESSAGE)->octets, 321);
+	/* One that reached nobody is nowhere. */
+	id_print(MESSAGE + 2, report);
+	event.notice.outcome = S("dropped");
+	tell(event);
+	assert_null(messages_find(&messages, MESSAGE + 2));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -311,6 +340,7 @@ int main(void)
 		TEST(what_lies_far_apart_is_remembered_as_stays),
 		TEST(long_texts_are_cut_between_characters),
 		TEST(names_that_are_none_make_no_message),
+		TEST(a_report_of_ours_has_a_size_and_a_subject),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

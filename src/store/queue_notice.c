@@ -105,7 +105,8 @@ static struct dsn_recipient words_of(struct notices *n, enum notice_kind kind,
 	return out;
 }
 
-static enum err print_words(struct notices *n, const struct notice *notice, struct str to)
+static enum err print_words(struct notices *n, const struct notice *notice, struct str to,
+			    struct str *subject)
 {
 	const struct queue_message *m = notice->message;
 	struct dsn_recipient *recipients =
@@ -126,12 +127,13 @@ static enum err print_words(struct notices *n, const struct notice *notice, stru
 	if (!str_is(to, m->sender))
 		dsn.about = m->sender.len ? m->sender : S("<>");
 	add_original(n, notice, &dsn);
+	*subject = dsn_subject(&dsn);
 	return dsn_print(&n->text[n->count], &dsn);
 }
 
 /* ---- into the mailbox or the queue ---- */
 
-static struct delivery *new_delivery(struct notices *n, struct str to)
+static struct delivery *new_delivery(struct notices *n, struct str to, struct str subject)
 {
 	struct ask_deliver *ask = &n->asked[n->count];
 	struct str *recipient = NEW(&n->arena, struct str);
@@ -145,7 +147,7 @@ static struct delivery *new_delivery(struct notices *n, struct str to)
 				     .recipients = { recipient, 1 },
 				     .notify = { notify, 1 },
 				     .utf8 = !str_is_ascii(to),
-				     .subject = S("About your message"),
+				     .subject = subject,
 				     .from = str_print(&n->arena, "postmaster@%.*s",
 						       STR_ARGS(n->config->hostname)),
 				     .body_type = 1,
@@ -163,11 +165,12 @@ static enum err send_to(struct writer *writer, struct notices *n, const struct n
 			struct str to, bool *is_done)
 {
 	struct delivery *d;
-	enum err err = print_words(n, notice, to);
+	struct str subject;
+	enum err err = print_words(n, notice, to, &subject);
 
 	if (err)
 		return err;
-	d = new_delivery(n, to);
+	d = new_delivery(n, to, subject);
 	err = delivery_run(writer, d);
 	/* Said before anything was kept: aliases that lead too far, an id that another message has. */
 	if (err == ERR_LIMIT || err == ERR_EXISTS) {
@@ -214,6 +217,7 @@ void notices_tell(struct notices *n, uint64_t about)
 		      .recipient = d->ask->recipients.at[0],
 		      .outcome = !is_done           ? S("dropped")
 				 : d->leaving_count ? S("queued")
-						    : S("delivered"));
+						    : S("delivered"),
+		      .octets = d->octets.len, .subject = d->ask->subject);
 	}
 }

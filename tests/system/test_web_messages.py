@@ -202,3 +202,24 @@ def test_an_admin_reads_text_of_others_only_where_web_bodies_says_so_and_never_u
     finally:
         path.write_text(before)
         serve.run("reload")
+
+
+def test_a_report_of_ours_is_listed_with_its_size_and_subject(serve):
+    """One that stays here, about mail that was refused elsewhere."""
+    port, admin = serve.port("web"), cookie(serve, ADMIN, "admin's")
+    with BadPeer("127.0.0.1", {"RCPT": b"550 5.1.1 nobody of that name\r\n"}, port=0) as peer:
+        serve.run("route", "add", "refuses.example", "--smtp", f"127.0.0.1:{peer.port}")
+        with smtplib.SMTP("127.0.0.1", serve.port("submission"), timeout=30) as smtp:
+            smtp.login(USER, "user's")
+            smtp.sendmail(USER, ["nobody@refuses.example"], "Subject: is refused\r\n\r\ntext\r\n")
+
+        def reports():
+            return [row for row in messages_of(port, f"?recipient={USER}", admin) if not row["sender"]]
+        wait_for(reports, 20)
+    report = reports()[0]
+    assert report["subject"] == "Not delivered: your message" and report["state"] == "delivered"
+    kept = serve.messages(USER, "user's")[-1]
+    octets = len(kept) if isinstance(kept, bytes) else len(kept.as_bytes())
+    assert 300 < report["octets"] <= octets + 100, (report, octets)
+    listed = next(row for row in serve.rows("message", "list") if row["message"] == report["message"])
+    assert listed["octets"] == report["octets"] and listed["subject"] == report["subject"]
