@@ -193,3 +193,18 @@ def test_the_journey_of_a_greylisted_and_retried_message_after_signing_in(tmp_pa
                 wait_for(lambda: later.taken, seconds=60, what="the next attempt")
             assert check("journey", server.base + 80, subject="Your invoice", deferred="dora@later.example", other="carol@there.example",
                          mine="To myself", account=ALICE, password=PASSWORD)["attempts"] >= 2
+
+
+def test_an_operator_changes_the_queue_in_the_page():
+    with Server(accounts={ALICE: PASSWORD}, config=f'relay = users\nweb_admins = {{"{ALICE}"}}\n') as server, \
+            BadPeer("127.0.0.1", {"RCPT": b"451 4.2.0 not now\r\n"}, port=0) as peer:
+        need_page(server.base + 80)
+        server.run("route", "add", "elsewhere.example", "--smtp", f"127.0.0.1:{peer.port}")
+        recipients = ["carl@elsewhere.example", "dora@elsewhere.example"]
+        with smtplib.SMTP("127.0.0.1", server.port("submission"), timeout=30) as client:
+            client.starttls(context=insecure_tls())
+            client.login(ALICE, PASSWORD)
+            client.sendmail(ALICE, recipients, b"Subject: waits\r\n\r\nHello.\r\n")
+        wait_for(lambda: [row["state"] for row in server.rows("queue", "list") if row["attempts"]] == ["waiting"] * 2, seconds=20, what="both to wait")
+        check("queue", server.base + 80, account=ALICE, password=PASSWORD, recipients=recipients)
+        assert [row["recipient"] for row in server.rows("queue", "list")] == recipients[:1]

@@ -545,7 +545,43 @@ async function forEveryone() {
 	return {};
 }
 
-const CHECKS = { live, player, explained, codes, post, layers, guide, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
+/* An operator changes the queue: back, on, at once, and out, after one more question. */
+async function queue() {
+	const { browser, page, faults } = await open(base, { path: "#/queue" });
+	await signIn(page);
+	await page.waitForSelector(".queue-row");
+	const row = (who) => page.locator(`.queue-row:has-text("${who}")`);
+	const said = async (words) => until(async () => (await page.textContent(".queue-said").catch(() => "")).includes(words), words, 8000);
+	const [first, second] = options.recipients;
+	await row(first).locator(".do-hold").click();
+	await said(`${first} is kept back`);
+	await until(async () => await row(first).locator(".do-release").count() === 1, "what is held can be released", 8000);
+	must(await row(first).locator(".do-retry").count() === 0 && await row(second).locator(".do-hold").count() === 1, "the other one is left alone");
+	await row(first).locator(".do-release").press("Enter");
+	await said(`${first} goes on`);
+	await until(async () => await row(first).locator(".do-hold").count() === 1, "it waits again", 8000);
+	await row(second).locator(".do-delete").click();
+	must((await page.textContent("dialog.confirm")).includes(second), "whom it is about");
+	must(await page.evaluate(() => document.activeElement?.textContent === "Keep it"), "the harmless answer has the keys");
+	await page.keyboard.press("Escape");
+	await until(async () => await page.locator("dialog.confirm").count() === 0, "the question is gone");
+	must(await row(second).count() === 1, "nothing was deleted");
+	await row(second).locator(".do-delete").click();
+	await page.click("dialog.confirm .danger");
+	await said(`${second} is out of the queue`);
+	await until(async () => await row(second).count() === 0, "the row is gone", 8000);
+	must(await row(first).count() === 1, "the other one stays");
+	await row(first).locator(".do-hold").click();
+	await until(async () => await row(first).locator(".do-release").count() === 1, "held for the next", 8000);
+	await page.route("**/api/v1/queue/*/release", (route) => route.fulfill({ status: 409, contentType: "application/json", body: JSON.stringify({ error: "nobody waits for that", hint: "Look again." }) }));
+	await row(first).locator(".do-release").click();
+	await said("nobody waits for that. Look again.");
+	await browser.close();
+	must(!faults.filter((one) => !one.includes("409")).length, faults.join("\n"));
+	return {};
+}
+
+const CHECKS = { queue, live, player, explained, codes, post, layers, guide, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
 try {
 	must(Object.hasOwn(CHECKS, check), `there is no check ${check}; there are ${Object.keys(CHECKS).join(", ")}`);
 	console.log(JSON.stringify(await CHECKS[check]()));

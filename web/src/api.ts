@@ -126,6 +126,7 @@ export const api = {
 	messageHeader: (id: string) => api.text(`messages/${encodeURIComponent(id)}/header`),
 	messageStart: (id: string) => startOf(`messages/${encodeURIComponent(id)}/raw`),
 	queue: async () => (await api.json<{ recipients: QueueRow[] }>("queue")).recipients,
+	changeQueue: (id: string, action: string, recipient: string) => post(`queue/${encodeURIComponent(id)}/${action}`, { recipient }),
 	signIn: (address: string, password: string) => post("sign-in", { address, password }),
 	signOut: () => post("sign-out", {}),
 };

@@ -26,6 +26,7 @@ const PATHS: Record<string, string> = {
 	sliders: "M3.5 6.5h6M14.5 6.5h2M12 4v5M3.5 13.5h2M10.5 13.5h6M8 11v5",
 	differs: "M4 7.5h12M4 12.5h12M13.5 4l-7 12",
 	again: "M15.6 7.6A6.2 6.2 0 1 0 16.2 11M15.8 3.6v4.2h-4.2",
+	bin: "M4 6h12M8 6V3.8h4V6M5.5 6l.8 10.2h7.4L14.5 6M8.4 9v4.4M11.6 9v4.4",
 	push: "M3 10h10M10 5.5 14.5 10 10 14.5M17 4.5v11",
 	pull: "M3.5 6h8.5a4 4 0 0 1 0 8H4M8 10l-4.2 4L8 18",
 	letter: "M3 5h14v10.5H3zM3 5.5l7 5.5 7-5.5",

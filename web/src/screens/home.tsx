@@ -6,6 +6,7 @@ import { api, follow, type Info, type MessageRow, type QueueRow } from "../api.t
 import { clock, day, moment, octets, span } from "../format.ts";
 import { matches, messagesAfter, ROWS_MAX, sessionsAfter, sessionsJoined, type LiveSession } from "../lists.ts";
 import { Icon, Mark } from "../parts/icons.tsx";
+import { QueueActions } from "../parts/queue_actions.tsx";
 import { Trouble } from "../parts/trouble.tsx";
 import { linkTo } from "../route.ts";
 import { t } from "../text.ts";
@@ -296,15 +297,18 @@ function word(row: QueueRow, ...names: string[]): string {
 
 function Queue({ rows, words, count }: { rows: QueueRow[]; words: string; count: number }) {
 	const found = words ? rows.filter((row) => matches(words, ...Object.values(row).map(String))) : rows;
+	const [said, setSaid] = useState("");
 	if (!found.length)
 		return <Nothing words={words} />;
 	return (
+		<>
+		<p class="queue-said" role="status">{said}</p>
 		<div class="list queue" role="list">
 			{found.slice(0, count).map((row) => {
 				const state = word(row, "state") || "queued";
 				const next = word(row, "next");
 				return (
-					<div role="listitem" key={word(row, "message") + word(row, "recipient", "address")}>
+					<div role="listitem" class="queue-row" key={word(row, "message") + word(row, "recipient", "address")}>
 						<a class="item" href={linkTo("message", word(row, "message"))}>
 							<Mark tone={TONE_OF_STATE[state] ?? (word(row, "reply") ? "wait" : "plain")} label={stateWord(state)} />
 							<span class="who">
@@ -316,9 +320,11 @@ function Queue({ rows, words, count }: { rows: QueueRow[]; words: string; count:
 							<span class="attempts">{t("attempts", { n: Number(word(row, "attempts")) || 0 })}</span>
 							<span class="took">{next ? t("next", { time: moment(next) }) : ""}</span>
 						</a>
+						<QueueActions message={word(row, "message")} recipient={word(row, "recipient", "address")} state={state} onSaid={setSaid} />
 					</div>
 				);
 			})}
 		</div>
+		</>
 	);
 }
