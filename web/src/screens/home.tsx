@@ -318,7 +318,7 @@ function Queue({ rows, words, count }: { rows: QueueRow[]; words: string; count:
 							</span>
 							<span class="reply">{[Number(word(row, "code")) || "", word(row, "enhanced"), word(row, "reply")].filter(Boolean).join(" ") || stateWord(state)}</span>
 							<span class="attempts">{t("attempts", { n: Number(word(row, "attempts")) || 0 })}</span>
-							<span class="took">{next ? t("next", { time: moment(next) }) : ""}</span>
+							<span class="took">{state === "held" ? stateWord(state) : next ? t("next", { time: moment(next) }) : ""}</span>
 						</a>
 						<QueueActions message={word(row, "message")} recipient={word(row, "recipient", "address")} state={state} onSaid={setSaid} />
 					</div>
