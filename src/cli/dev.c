@@ -42,18 +42,29 @@ static unsigned port_of(const struct config *config, const char *listener)
 	return l ? l->real_port : 0;
 }
 
+/* What the program was built without; empty: nothing. */
+static const char *page_lacks(void)
+{
+	for (size_t i = 0; cli_roles[i]; i++)
+		if (cli_roles[i]->kind == ROLE_WEB && cli_roles[i]->lacks)
+			return cli_roles[i]->lacks;
+	return "";
+}
+
 static void print_welcome(void *context, const struct config *config)
 {
 	const struct dev *dev = context;
 	unsigned smtp = port_of(config, "mx");
 	unsigned pop3 = port_of(config, "pop3");
+	const char *lacks = page_lacks();
+	bool has_page = !lacks[0];
 
 	printf("Glasspost " GP_VERSION " catches mail on this machine; %s.\n\n"
 	       "  SMTP         127.0.0.1:%u\n"
 	       "  submission   127.0.0.1:%u (STARTTLS), 127.0.0.1:%u (TLS)\n"
 	       "  LMTP         127.0.0.1:%u\n"
 	       "  POP3         127.0.0.1:%u (STLS), 127.0.0.1:%u (TLS)\n"
-	       "  the page     http://127.0.0.1:%u/\n\n"
+	       "  %s http://127.0.0.1:%u/\n%s%s%s\n"
 	       "Any recipient is taken, any password signs in. Try:\n\n"
 	       "  swaks --server 127.0.0.1:%u --to anna@example.org --header 'Subject: hello'\n"
 	       "  curl --user anna@example.org:x pop3://127.0.0.1:%u/1\n"
@@ -61,7 +72,9 @@ static void print_welcome(void *context, const struct config *config)
 	       "Ctrl-C ends it.\n\n",
 	       dev->is_kept ? "it keeps what comes" : "all is forgotten at the end", smtp,
 	       port_of(config, "submission"), port_of(config, "submissions"),
-	       port_of(config, "lmtp"), pop3, port_of(config, "pop3s"), port_of(config, "web"),
+	       port_of(config, "lmtp"), pop3, port_of(config, "pop3s"),
+	       has_page ? "the page    " : "HTTP        ", port_of(config, "web"),
+	       has_page ? "" : "               (without the page: ", lacks, has_page ? "" : ")\n",
 	       smtp, pop3, dev->folder);
 	fflush(stdout);
 }

@@ -69,6 +69,8 @@ struct role_ops {
 		*commands; /* tables, NULL-ended; context is the struct role */
 	/* May be NULL. In a process, before the sandbox: load what cannot be loaded inside of it. */
 	void (*prepare)(void);
+	/* May be NULL or empty. What this program was built without, of the role's, and why. */
+	const char *lacks;
 };
 
 /* A role's whole life on this boss channel, as a fiber; returns when it was stopped or the boss is gone. */

@@ -11,17 +11,30 @@ static const char policy[] = "default-src 'none'; script-src 'self'; style-src '
 			     "'none'; form-action 'self'; "
 			     "frame-ancestors 'none'";
 
-static const char without_page[] =
-	"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Glasspost</title>\n"
-	"<h1>Glasspost runs, but without its page</h1>\n"
-	"<p>This program was built where nodejs and npm were missing. Install them "
-	"(<code>apt-get install nodejs npm</code>) and build it again; or use a package of it that "
-	"has the "
-	"page.</p>\n"
-	"<p>The interface behind the page is here: <a "
-	"href=\"/api/v1/openapi.json\">openapi.json</a>, "
-	"<a href=\"/api/v1/sessions\">sessions</a>. On the command line: <code>glasspost session "
-	"list</code>.</p>\n";
+/* 503: to a program that looks for the page it is not there, and a build of it brings it. */
+static void say_missing(struct exchange *exchange)
+{
+	OWNED(buf) struct buf out = BUF(4096);
+
+	buf_print(&out,
+		  "<!doctype html><html lang=\"en\"><meta "
+		  "charset=\"utf-8\"><title>Glasspost</title>\n"
+		  "<h1>Glasspost runs, but without its page</h1>\n"
+		  "<p>Mail passes all the same. This program was built without the page: %s.</p>\n"
+		  "<p>To have it: <code>apt-get install nodejs npm gzip</code>, then build again "
+		  "(<code>make</code>) and start the new program; or use a package of it that has "
+		  "the page.</p>\n"
+		  "<p>What the page would ask is here: <a "
+		  "href=\"/api/v1/openapi.json\">openapi.json</a>, "
+		  "<a href=\"/api/v1/sessions\">sessions</a>, <a "
+		  "href=\"/api/v1/messages\">messages</a>. "
+		  "At the terminal: <code>glasspost watch</code>, <code>glasspost session "
+		  "list</code>.</p>\n",
+		  web_page_missing);
+	must(!out.failed);
+	exchange_say(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "text/html; charset=utf-8",
+		     buf_str(&out));
+}
 
 static const struct page_file *find(struct str path)
 {
@@ -61,9 +74,9 @@ void page_answer(struct exchange *exchange)
 
 	if (file)
 		give(exchange, file);
-	else if (!page_file_count && str_is(exchange->path, S("/")))
-		exchange_say_static(exchange, MHD_HTTP_OK, "text/html; charset=utf-8",
-				    (struct str){ without_page, sizeof(without_page) - 1 });
+	else if (!page_file_count &&
+		 (str_is(exchange->path, S("/")) || str_is(exchange->path, S("/index.html"))))
+		say_missing(exchange);
 	else
 		exchange_refuse(exchange, MHD_HTTP_NOT_FOUND, "GET /",
 				"there is nothing at this address");

@@ -15,6 +15,8 @@ struct page_file {
 };
 extern const struct page_file page_files[];
 extern const size_t page_file_count;
+/* Why there are none; empty: there are. */
+extern const char web_page_missing[];
 
 /* GET of anything that api.def does not have. */
 void page_answer(struct exchange *exchange);

@@ -2,6 +2,7 @@
 #include "web/web.h"
 #include "net/net.h"
 #include "web/door.h"
+#include "web/page.h"
 #include "web/sign_in.h"
 
 #include <stdio.h>
@@ -132,4 +133,5 @@ const struct role_ops web_role = {
 	.end = end,
 	.commands = web_tables,
 	.prepare = tls_prepare,
+	.lacks = web_page_missing,
 };
