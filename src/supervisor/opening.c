@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/opening.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { DEAD_PAUSE_NS = 20000000, DEAD_PAUSES = 250 };
 
 static enum err refusal(const struct opening *opening)
 {
@@ -50,29 +55,62 @@ static bool set_options(const struct opening *opening, int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0;
 }
 
+static bool is_served(const struct addr *at)
+{
+	struct sockaddr_storage name;
+	socklen_t len = (socklen_t)addr_to_sockaddr(at, &name, sizeof name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool is_alive = fd >= 0 &&
+			(connect(fd, (const struct sockaddr *)&name, len) == 0 || errno == EAGAIN);
+
+	if (fd >= 0)
+		close(fd);
+	return is_alive;
+}
+
 /* A socket file that nobody listens at is a dead server's. Nothing else is taken away. */
-static bool remove_dead_socket(const char *path, const struct sockaddr *name, socklen_t len)
+static bool remove_dead_socket(const struct addr *at)
 {
 	struct stat status;
-	bool is_alive;
-	int fd;
 
-	if (lstat(path, &status) != 0)
+	if (lstat(at->path, &status) != 0)
 		return errno == ENOENT;
 	if (!S_ISSOCK(status.st_mode)) {
 		errno = EEXIST;
 		return false;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	is_alive = connect(fd, name, len) == 0 || errno == EAGAIN;
-	close(fd);
-	if (is_alive) {
+	if (is_served(at)) {
 		errno = EADDRINUSE;
 		return false;
 	}
-	return unlink(path) == 0;
+	return unlink(at->path) == 0;
+}
+
+static bool has_server(const char *folder)
+{
+	static const char end[] = ".sock";
+	DIR *run = opendir(folder);
+	const struct dirent *entry;
+	bool found = false;
+
+	while (run && !found && (entry = readdir(run))) {
+		struct addr at = { .family = ADDR_UNIX };
+		int len = snprintf(at.path, sizeof at.path, "%s/%s", folder, entry->d_name);
+
+		found = len > 0 && (size_t)len < sizeof at.path &&
+			str_ends_nocase(str_of(at.path), str_of(end)) && is_served(&at);
+	}
+	if (run)
+		closedir(run);
+	return found;
+}
+
+void openings_wait_for_dead(const char *folder)
+{
+	const struct timespec pause = { .tv_nsec = DEAD_PAUSE_NS };
+
+	for (int i = 0; i < DEAD_PAUSES && has_server(folder); i++)
+		nanosleep(&pause, NULL);
 }
 
 /* Born with its mode: no moment in which others may connect, and no name to change it by afterwards. */
@@ -82,7 +120,7 @@ static bool bind_path(const struct opening *opening, int fd, const struct sockad
 	mode_t before;
 	bool good;
 
-	if (!remove_dead_socket(opening->wanted.path, name, len))
+	if (!remove_dead_socket(&opening->wanted))
 		return false;
 	before = umask(0777 & ~opening->mode);
 	good = bind(fd, name, len) == 0;

@@ -20,6 +20,11 @@ struct opening {
 
 /* ERR_UNSUPPORTED: the machine lacks the family (IPv6 switched off). The fault says what to do. */
 [[nodiscard]] enum err opening_open(struct opening *opening);
+/*
+ * Until nobody listens at a socket of that folder any more, for five seconds at most: the processes of a server that was
+ * killed hold its sockets while they end. Blocks.
+ */
+void openings_wait_for_dead(const char *folder);
 void opening_close(struct opening *opening); /* removes a UNIX socket's name */
 /* A listener of its own for a role in this process. */
 [[nodiscard]] enum err opening_listener(const struct opening *opening, struct listener **out);

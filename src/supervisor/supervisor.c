@@ -281,6 +281,10 @@ static int prepare(struct server *server, int *lock)
 	if (!err)
 		err = file_lock(path, lock);
 	free(path);
+	path = file_path(o->folder, S("run"));
+	if (!err) /* it is ours, so whoever still serves here is on the way out */
+		openings_wait_for_dead(path);
+	free(path);
 	if (!err)
 		err = certificate_load(o->folder, crew->config, &crew->certificate);
 	if (!err)

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -280,7 +281,37 @@ static void play_paths(void) WAITS
 	must(stat(path, &status) != 0);
 }
 
+/* A child has the socket open for a while after us, as a role that is being killed has. */
+static void play_the_dying(void) WAITS
+{
+	char path[100];
+	struct opening first;
+	struct opening second;
+	pid_t child;
+	int status;
+
+	snprintf(path, sizeof path, "%s/dying.sock", folder);
+	must(open_path(path, &first) == OK);
+	child = fork();
+	if (child == 0) {
+		usleep(200000);
+		_exit(0);
+	}
+	close(first.fd);
+	must(open_path(path, &second) == ERR_BUSY);
+	openings_wait_for_dead(folder);
+	must(open_path(path, &second) == OK);
+	must(waitpid(child, &status, 0) == child);
+	opening_close(&second);
+}
+
 /* ---- tests ---- */
+
+static void a_start_waits_for_the_processes_of_a_killed_server(void **state)
+{
+	(void)state;
+	play_in(world_real_new(), play_the_dying);
+}
 
 static void only_a_dead_socket_makes_room_for_ours(void **state)
 {
@@ -549,6 +580,7 @@ int main(void)
 		IN_FOLDER(a_link_in_the_data_directory_leads_nobody_astray),
 		IN_FOLDER(root_obeys_no_file_that_another_user_may_write),
 		IN_FOLDER(only_a_dead_socket_makes_room_for_ours),
+		IN_FOLDER(a_start_waits_for_the_processes_of_a_killed_server),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
