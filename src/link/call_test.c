@@ -59,7 +59,7 @@ static void gone_fiber(void *arg) WAITS
 {
 	struct stage *stage = arg;
 
-	if (ask_about(stage, "sleep@x", 30, 10000) == ERR_GONE)
+	if (ask_about(stage, "sleep@x", 500, 10000) == ERR_GONE)
 		stage->failed++;
 }
 

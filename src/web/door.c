@@ -37,22 +37,49 @@ static void visit_let_go(struct visit *visit)
 	free(visit);
 }
 
+static struct visit *awaited(struct door *door, int fd)
+{
+	LIST_EACH (link, &door->visits) {
+		struct visit *visit = CONTAINER_OF(link, struct visit, link);
+
+		if (visit->is_awaited && visit->fd == fd)
+			return visit;
+	}
+	return NULL;
+}
+
+/* libmicrohttpd begins a connection when it is given, or (since 1.0) when it runs next. */
+static struct visit *started(struct door *door, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct visit *visit = info ? awaited(door, info->connect_fd) : NULL;
+
+	if (visit)
+		visit->is_awaited = false;
+	return visit;
+}
+
 static void connection_notified(void *cls, struct MHD_Connection *connection, void **context,
 				enum MHD_ConnectionNotificationCode code)
 {
 	struct door *door = cls;
 	struct visit *visit = *context;
 
-	(void)connection;
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		*context = door->arriving;
-		if (door->arriving)
-			door->arriving->users++;
-		door->arriving = NULL;
+		*context = started(door, connection);
 	} else if (visit) {
 		visit->fd = -1;
 		visit_let_go(visit);
 	}
+}
+
+/* It was never begun. */
+static void give_up(struct visit *visit)
+{
+	visit->fd = -1;
+	visit->is_awaited = false;
+	visit_let_go(visit);
 }
 
 /* The descriptor is libmicrohttpd's from now on, also when it wants it not. */
@@ -64,11 +91,12 @@ static void hand_over(struct visit *visit, int fd)
 
 	visit->fd = fd;
 	visit->since = now();
-	door->arriving = visit;
+	visit->users++;
+	visit->is_awaited = true;
 	door_kick(door);
-	if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&name, len) != MHD_YES)
-		visit->fd = -1;
-	door->arriving = NULL;
+	if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&name, len) != MHD_YES &&
+	    visit->is_awaited)
+		give_up(visit);
 }
 
 static enum err speak_tls(struct visit *visit, struct conn *conn) WAITS
@@ -158,8 +186,11 @@ static void cut_late(struct door *door)
 	LIST_EACH (link, &door->visits) {
 		struct visit *visit = CONTAINER_OF(link, struct visit, link);
 
-		/* libmicrohttpd finds the end of it and closes. */
-		if (visit->fd >= 0 && visit->is_reading && visit->since < oldest)
+		if (visit->fd < 0 || !visit->is_reading || visit->since >= oldest)
+			continue;
+		if (visit->is_awaited)
+			give_up(visit);
+		else /* libmicrohttpd finds the end of it and closes */
 			shutdown(visit->fd, SHUT_RDWR);
 	}
 }
@@ -357,6 +388,12 @@ void door_drop(struct door *door)
 		fd_watch_drop(&door->watch);
 	if (door->daemon)
 		MHD_stop_daemon(door->daemon);
+	LIST_EACH (link, &door->visits) {
+		struct visit *visit = CONTAINER_OF(link, struct visit, link);
+
+		if (visit->is_awaited)
+			give_up(visit);
+	}
 	must(list_is_empty(&door->visits));
 	tls_context_unref(&door->tls);
 	list_remove(&door->link);

@@ -47,7 +47,6 @@ struct door {
 	bool is_due;
 	struct list visits;
 	struct list exchanges; /* that a fiber works for */
-	struct visit *arriving;
 	char complaint[200];
 	struct fiber *accepting; /* NULL: it ended */
 };
@@ -60,6 +59,7 @@ struct visit {
 	int fd;                /* libmicrohttpd's; -1: it has none yet, or not any more */
 	struct stream *stream; /* under TLS: the client's, until its fiber has it */
 	unsigned users;
+	bool is_awaited; /* libmicrohttpd was given it, and has not begun yet */
 	bool is_reading; /* a request, or waits for one */
 	moment since;
 };

@@ -51,7 +51,9 @@ class Watchers:
             client = socket.create_connection(("127.0.0.1", port), timeout=10)
             client.sendall(b"GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n")
             while b"\r\n\r\n" not in self.got[number]:
-                self.got[number] += client.recv(65536)
+                piece = client.recv(65536)
+                assert piece, f"it was closed: {bytes(self.got[number])}"
+                self.got[number] += piece
             client.setblocking(False)
             self.selector.register(client, selectors.EVENT_READ, number)
             self.sockets.append(client)
