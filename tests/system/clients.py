@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the tests with other people's programs share: messages to send, and a way to run a program."""
+import functools
 import os
 import shutil
 import subprocess
@@ -48,3 +49,11 @@ def assert_arrived(server, address, password, *sent):
     assert len(messages) == len(sent), f"{len(messages)} messages came, {len(sent)} were sent"
     for got, wanted in zip(messages, sent):
         assert_same(got, wanted)
+
+
+@functools.cache
+def mechanism_of(program, mechanism):
+    """Who can bind an exchange to its TLS channel and does not is taken for a victim of a downgrade (RFC 5802 6): where the
+    program has a -plus of a mechanism, that is the one to try."""
+    known = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, timeout=20).stdout.split()
+    return f"{mechanism}-plus" if f"{mechanism}-plus" in known else mechanism

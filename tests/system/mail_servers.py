@@ -176,7 +176,8 @@ class Unpacked(MailServer):
     def __enter__(self):
         self.need()
         self.house = self.folder / "house"
-        for name in ("etc", "var/spool", "var/lib", "var/mail", "var/log", "var/empty", "var/lib/opensmtpd/empty", "run", "proc", "dev", "tmp", "usr", "root", "srv"):
+        for name in ("etc", "var/spool", "var/lib", "var/mail", "var/log", "var/empty", "var/lib/opensmtpd/empty", "run", "proc", "dev", "tmp", "usr", "root", "srv",
+                     "etc/ssl/certs"):
             (self.house / name).mkdir(parents=True)
         os.chmod(self.house / "tmp", 0o1777)
         for name in ("bin", "sbin", "lib", "lib64"):
@@ -188,9 +189,9 @@ class Unpacked(MailServer):
         (self.house / "etc/hosts").write_text(f"{self.address} {self.hostname}\n127.0.0.1 localhost\n", encoding="utf-8")
         (self.house / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n", encoding="utf-8")
         (self.house / "etc/mailname").write_text(self.hostname + "\n", encoding="utf-8")
-        for name in ("services", "protocols", "ld.so.cache"):
+        for name in ("services", "protocols", "ld.so.cache", "ssl/certs/ca-certificates.crt"):
             with contextlib.suppress(FileNotFoundError):
-                shutil.copy(f"/etc/{name}", self.house / "etc")
+                shutil.copy(f"/etc/{name}", self.house / "etc" / name)
         return super().__enter__()
 
     def start(self):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from clients import DOTS, EIGHT_BIT, LARGE, LONG, MESSAGES, PLAIN, assert_same, run
+from clients import DOTS, EIGHT_BIT, LARGE, LONG, MESSAGES, PLAIN, assert_same, mechanism_of, run
 from glasspost import insecure_tls
 
 
@@ -137,7 +137,7 @@ def test_mpop_fetches(server, full, tmp_path, mechanism, port, starttls):
     address, password = full
     boxes.Maildir(tmp_path / "maildir", create=True)
     run("mpop", "--file=/dev/null", "--host=127.0.0.1", f"--port={server.port(port)}", "--tls=on",
-        f"--tls-starttls={starttls}", "--tls-certcheck=off", f"--auth={mechanism}", f"--user={address}",
+        f"--tls-starttls={starttls}", "--tls-certcheck=off", f"--auth={mechanism_of('mpop', mechanism)}", f"--user={address}",
         f"--passwordeval=echo '{password}'", f"--delivery=maildir,{tmp_path / 'maildir'}", "--keep=off",
         f"--uidls-file={tmp_path / 'uidls'}", "--received-header=off")
     assert_all_there([path.read_bytes() for path in (tmp_path / "maildir" / "new").iterdir()])

@@ -4,7 +4,7 @@ import smtplib
 
 import pytest
 
-from clients import BLANK, DOTS, EIGHT_BIT, LARGE, LONG, MESSAGES, PLAIN, assert_arrived, run
+from clients import BLANK, DOTS, EIGHT_BIT, LARGE, LONG, MESSAGES, PLAIN, assert_arrived, mechanism_of, run
 from glasspost import insecure_tls
 
 
@@ -125,7 +125,7 @@ def test_curl_submits_by_starttls(server, mailbox, file_of, mechanism):
 def test_msmtp_signs_in_and_submits(server, mailbox, mechanism, port, starttls):
     address, password = mailbox
     run("msmtp", "--file=/dev/null", "--host=127.0.0.1", f"--port={server.port(port)}", "--tls=on",
-        f"--tls-starttls={starttls}", "--tls-certcheck=off", f"--auth={mechanism}", f"--user={address}",
+        f"--tls-starttls={starttls}", "--tls-certcheck=off", f"--auth={mechanism_of('msmtp', mechanism)}", f"--user={address}",
         f"--passwordeval=echo '{password}'", f"--from={address}", address, stdin=DOTS)
     assert_arrived(server, address, password, DOTS)
 

@@ -42,7 +42,7 @@ def test_alpn_of_another_protocol_is_refused(server, service):
 
 def test_the_self_signed_certificate_names_the_host(server):
     done = s_client(server, "pop3s", "-servername", "mail.example.org")
-    assert b"CN = mail.example.org" in done.stdout
+    assert b"CN=mail.example.org" in done.stdout.replace(b" = ", b"=")  # OpenSSL 3.5 writes it without blanks
 
 
 def test_sessions_are_resumed(server, tmp_path):
