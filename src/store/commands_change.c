@@ -61,7 +61,7 @@ static enum err set_held(struct writer *writer, const struct altering *a,
 	struct db_value alarm = held ? db_null() : db_int(m->expires_us);
 
 	(void)a;
-	if (m->held == held)
+	if (m->held == held && (held || m->alarm_us))
 		return OK;
 	return db_run(writer->db, Q_queue_set_held, db_int(held), alarm, db_id(m->id));
 }

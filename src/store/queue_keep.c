@@ -91,7 +91,7 @@ struct aging {
 	struct queue_message message;
 	struct queue_recipient *recipients;
 	struct notice_recipient *told;
-	size_t count, told_count, leased, ended;
+	size_t count, told_count, leased, held, ended;
 	const char *what; /* for the trace; NULL: nothing was done */
 	struct notices notices;
 };
@@ -119,6 +119,10 @@ static enum err list_recipients(struct writer *writer, struct aging *a)
 		from = page.number + 1;
 		if (page.state > QUEUE_HELD)
 			continue;
+		if (page.state == QUEUE_HELD) { /* does not grow old */
+			a->held++;
+			continue;
+		}
 		/* A relay tries it at this moment, and will tell. That it waits may be said all the same:
 		   there is one warning, and this is its time. */
 		if (is_over(a) && page.state == QUEUE_LEASED && page.next_us > a->now_us)
@@ -150,7 +154,7 @@ static enum err expire(struct writer *writer, struct aging *a)
 {
 	enum err err = OK;
 
-	a->what = "expire";
+	a->what = a->count ? "expire" : NULL;
 	for (size_t i = 0; !err && i < a->count; i++) {
 		a->recipients[i].state = QUEUE_EXPIRED;
 		err = queue_write(writer, a->id, &a->recipients[i]);
@@ -158,8 +162,9 @@ static enum err expire(struct writer *writer, struct aging *a)
 	if (!err)
 		err = tell_sender(writer, a, NOTICE_FAILED);
 	a->ended = a->count;
-	if (!err && a->leased)
-		err = db_run(writer->db, Q_queue_set_alarm, db_int(a->now_us + LEASED_STILL_US),
+	if (!err && (a->leased || a->held)) /* a release of the held sets it again */
+		err = db_run(writer->db, Q_queue_set_alarm,
+			     a->leased ? db_int(a->now_us + LEASED_STILL_US) : db_null(),
 			     db_id(a->id));
 	return err ? err : queue_end(writer, a->id, a->ended, a->now_us);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/queue_fixture.h"
+
+#include <sqlite3.h>
 #include "store/segment.h"
 
 #include <fcntl.h>
@@ -270,6 +272,47 @@ static void a_sender_is_warned_once_and_told_when_it_is_given_up(void **state)
 {
 	(void)state;
 	fixture_run(&(struct fixture){ .body = ages, .config_text = RELAYING, .simulated = true });
+}
+
+static void hold_one(const struct fixture *f, int state)
+{
+	sqlite3 *handle;
+	char path[400];
+	char order[100];
+
+	snprintf(path, sizeof(path), "%s/glasspost.db", f->folder);
+	snprintf(order, sizeof(order), "UPDATE queue_recipient SET state = %d WHERE number = 1",
+		 state);
+	must(sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
+	must(sqlite3_exec(handle, order, NULL, NULL, NULL) == SQLITE_OK);
+	must(sqlite3_close(handle) == SQLITE_OK);
+}
+
+static void ages_but_for_one(struct fixture *f) WAITS
+{
+	struct sending s = { .message = 7,
+			     .sender = "anna@example.org",
+			     .to = { "bob@far.example", "carl@far.example" },
+			     .body = S("Subject: two\r\n\r\nx\r\n") };
+	uint64_t out[8];
+
+	add_account(f, "anna@example.org", NULL, -1);
+	s.account = sign_in_as(f, "anna@example.org");
+	CHECK(send_mail(f, &s, out) == OK);
+	hold_one(f, QUEUE_HELD);
+	for (int day = 0; day < 30; day++) {
+		CHECK(fiber_sleep(in_ms(24 * 3600 * 1000)) == OK);
+		CHECK(queue_run_due(f->store) == OK);
+	}
+	CHECK(state_of(f, 7, 0) == QUEUE_EXPIRED || state_of(f, 7, 0) == 99);
+	CHECK(state_of(f, 7, 1) == QUEUE_HELD);
+}
+
+static void a_recipient_that_is_held_does_not_grow_old(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){
+		.body = ages_but_for_one, .config_text = RELAYING, .simulated = true });
 }
 
 static void is_tried_when_the_warning_is_due(struct fixture *f) WAITS
@@ -678,6 +721,7 @@ int main(void)
 		cmocka_unit_test(who_wants_to_know_is_told_in_plain_words_and_once),
 		cmocka_unit_test(what_failed_for_now_waits_longer_each_time),
 		cmocka_unit_test(a_sender_is_warned_once_and_told_when_it_is_given_up),
+		cmocka_unit_test(a_recipient_that_is_held_does_not_grow_old),
 		cmocka_unit_test(a_sender_is_warned_also_while_an_attempt_is_under_way),
 		cmocka_unit_test(a_lease_outlives_the_store_and_ends_with_its_owner),
 		cmocka_unit_test(a_claim_whose_answer_was_lost_is_given_out_again_at_once),
