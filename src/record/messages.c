@@ -342,20 +342,17 @@ static bool is_pending(const struct addressee *a)
 	       str_is(state, S("held"));
 }
 
-/* It does not say to whom it was done: it is known when it was done to all that were left. */
 static void note_change(struct message *message, const struct trace_event *event)
 {
 	const struct trace_queue_change *change = &event->queue_change;
+	const struct addressee *only = message_addressee(message, change->recipient);
 	struct str outcome = str_is(change->what, S("hold"))      ? S("held")
 			     : str_is(change->what, S("delete"))  ? S("deleted")
 			     : str_is(change->what, S("release")) ? S("queued")
 								  : S("");
-	uint64_t pending = 0;
 
-	for (const struct addressee *a = message->first; a; a = a->next)
-		pending += is_pending(a);
 	for (struct addressee *a = message->first; outcome.len && a; a = a->next)
-		if (change->recipients == pending && is_pending(a))
+		if (is_pending(a) && (!change->recipient.len || a == only))
 			text_keep(&a->outcome, outcome, TEXT_KEPT);
 }
 

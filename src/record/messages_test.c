@@ -199,22 +199,31 @@ static void a_fetch_finds_the_message_that_lies_there(void **state)
 	assert_ptr_equal(messages_at(&messages, &place)->message, message);
 }
 
-static void an_operator_s_change_counts_when_it_was_for_all_that_waited(void **state)
+static struct str outcome_of_carl(const struct message *message)
+{
+	return message_addressee(message, S("carl@other.example"))->outcome;
+}
+
+static void an_operator_s_change_counts_for_whom_it_was_done_to(void **state)
 {
 	struct trace_event event;
 	struct message *message = tell_all();
 
 	(void)state;
 	event = (struct trace_event){ .head = head_of(TRACE_queue_change, 0),
-				      .queue_change = { name_of(MESSAGE), S("delete"), 1 } };
+				      .queue_change = { name_of(MESSAGE), S("delete"), 1,
+							S("bert@example.org") } };
 	tell(event);
 	assert_string_equal(message_state(message, S("")), "mixed");
-	assert_true(
-		str_is(message_addressee(message, S("carl@other.example"))->outcome, S("queued")));
-	event.queue_change.recipients = 2;
+	assert_true(str_is(outcome_of_carl(message), S("queued")));
+	event.queue_change.what = S("hold");
+	event.queue_change.recipient = S("carl@other.example");
 	tell(event);
-	assert_true(
-		str_is(message_addressee(message, S("carl@other.example"))->outcome, S("deleted")));
+	assert_true(str_is(outcome_of_carl(message), S("held")));
+	event.queue_change.what = S("delete");
+	event.queue_change.recipient = S(""); /* all that are left */
+	tell(event);
+	assert_true(str_is(outcome_of_carl(message), S("deleted")));
 	assert_true(str_is(message->first->outcome, S("delivered")));
 }
 
@@ -333,7 +342,7 @@ int main(void)
 		TEST(a_recipient_sees_nothing_of_others_and_strangers_nothing_at_all),
 		TEST(who_had_not_signed_in_sent_nothing_for_an_account),
 		TEST(a_fetch_finds_the_message_that_lies_there),
-		TEST(an_operator_s_change_counts_when_it_was_for_all_that_waited),
+		TEST(an_operator_s_change_counts_for_whom_it_was_done_to),
 		TEST(the_oldest_go_when_there_are_too_many),
 		TEST(recipients_past_the_bound_are_counted),
 		TEST(recipients_in_all_are_bounded_too),

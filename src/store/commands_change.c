@@ -169,7 +169,8 @@ static uint64_t tell_some(struct store *store, const struct altering *a)
 		changed++;
 		id_print(row->message, id);
 		TRACE(store->trace, 0, 0, queue_change, .message = str_of(id),
-		      .what = str_of(names[a->doing]), .recipients = 1);
+		      .what = str_of(names[a->doing]), .recipients = 1,
+		      .recipient = row->row.address);
 		if (row->row.state > QUEUE_LEASED)
 			continue;
 		note_due(queue->sites, a, &row->row);

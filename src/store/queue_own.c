@@ -169,7 +169,7 @@ static void tell_given(struct store *store, const struct giving *g)
 			continue;
 		id_print(row->message, id);
 		TRACE(store->trace, 0, 0, queue_change, .message = str_of(id),
-		      .what = S("given back"), .recipients = 1);
+		      .what = S("given back"), .recipients = 1, .recipient = row->address);
 		sites_note(queue->sites, row->destination, row->flow, g->now_us, 1);
 		waitq_wake_one(&queue->due);
 	}
