@@ -152,3 +152,12 @@ size_t inbox_count(struct fixture *f, const char *address) WAITS
 	arena_drop(&arena);
 	return count;
 }
+
+bool has(struct str text, const char *what)
+{
+	bool found = str_find_str(text, str_of(what)) != STR_NONE;
+
+	if (!found)
+		fprintf(stderr, "not in the text: %s\n", what);
+	return found;
+}

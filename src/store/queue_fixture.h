@@ -47,3 +47,5 @@ uint64_t report(struct fixture *f, struct claimed *c, const struct saying *s) WA
 unsigned state_of(struct fixture *f, uint64_t message, uint64_t number) WAITS;
 int64_t next_of(struct fixture *f, uint64_t message) WAITS;
 size_t inbox_count(struct fixture *f, const char *address) WAITS;
+/* Complains where it has not. */
+bool has(struct str text, const char *what);
