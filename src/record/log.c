@@ -60,14 +60,18 @@ enum log_topic log_topic(const struct trace_event *event)
 
 struct log_change log_change(const struct trace_event *event)
 {
-	struct log_change change = { event->queue_change.message, event->queue_change.what, S(""),
-				     event->queue_change.recipients };
+	const struct trace_queue_change *queue_change = &event->queue_change;
+	struct log_change change = { .message = queue_change->message,
+				     .what = queue_change->what,
+				     .recipient = queue_change->recipient,
+				     .recipients = queue_change->recipients };
 
 	if (event->head.kind == TRACE_claimed)
 		return (struct log_change){
-			event->claimed.message, S("unknown"),
-			S("an earlier claim ended, and nobody told how it went"),
-			event->claimed.unknown
+			.message = event->claimed.message,
+			.what = S("unknown"),
+			.detail = S("an earlier claim ended, and nobody told how it went"),
+			.recipients = event->claimed.unknown
 		};
 	if (str_is(change.what, S("given back"))) {
 		change.what = S("unknown");

@@ -39,6 +39,7 @@ enum log_topic {
 /* Of LOG_QUEUE: what was done to a message that waits. */
 struct log_change {
 	struct str message, what, detail;
+	struct str recipient; /* empty: all that were left */
 	uint64_t recipients;
 };
 /* `what` is "unknown" where nobody knows the outcome of an attempt, so that the message may arrive twice. */

@@ -96,6 +96,7 @@ static void queue(struct log_line *line)
 	text(line, "what", change.what);
 	text(line, "detail", change.detail);
 	number(line, "recipients", change.recipients);
+	text(line, "recipient", change.recipient);
 }
 
 static void notice(struct log_line *line)

@@ -76,7 +76,7 @@ static const struct {
 	  NULL,
 	  "{\"time\":\"2026-01-01T12:00:03.000000Z\",\"log\":\"queue\",\"role\":\"role-5\","
 	  "\"role_index\":0,\"message\":\"0ABC\",\"what\":\"unknown\",\"detail\":\"an earlier "
-	  "claim ended, and nobody told how it went\",\"recipients\":2}\n" },
+	  "claim ended, and nobody told how it went\",\"recipients\":2,\"recipient\":\"\"}\n" },
 	{ RECORD_LOG_TEXT,
 	  { .head = { .wall_us = noon, .kind = TRACE_notice },
 	    .notice = { S("0DSN"), S("0ABC"), S("a@b"), S("delivered") } },

@@ -113,6 +113,8 @@ static void text_queue(struct log_line *line)
 	word(line, "message", change.message);
 	word(line, "what", change.what);
 	number(line, "recipients", change.recipients);
+	if (change.recipient.len)
+		quoted(line, "recipient", change.recipient);
 	if (change.detail.len)
 		quoted(line, "detail", change.detail);
 }

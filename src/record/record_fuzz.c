@@ -62,6 +62,13 @@ static struct trace_event make(void)
 	return event;
 }
 
+/* What happens to a queued message has no client. */
+static bool has_client(enum log_topic topic)
+{
+	return topic == LOG_SESSION || topic == LOG_MESSAGE || topic == LOG_REFUSAL ||
+	       topic == LOG_SIGN_IN;
+}
+
 static void check_lines(struct str lines, enum record_log format, enum log_topic topic)
 {
 	struct scan scan = scan_of(lines);
@@ -73,7 +80,7 @@ static void check_lines(struct str lines, enum record_log format, enum log_topic
 		count++;
 		for (size_t i = 0; i < line.len; i++)
 			must((unsigned char)line.at[i] >= 0x20 && line.at[i] != 0x7f);
-		if (format == RECORD_LOG_TEXT && topic >= LOG_SESSION && topic <= LOG_SIGN_IN)
+		if (format == RECORD_LOG_TEXT && has_client(topic))
 			must(str_find_str(line, S(" ip=")) < str_find(line, '"'));
 		if (format == RECORD_LOG_JSON) {
 			json_t *json = json_loadb(line.at, line.len,
