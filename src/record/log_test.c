@@ -61,9 +61,10 @@ static const struct {
 	  "peer=\"mx.e [192.0.2.9]\" reply=\"later\\nplease\"\n" },
 	{ RECORD_LOG_TEXT,
 	  { .head = { .wall_us = noon, .kind = TRACE_queue_change },
-	    .queue_change = { S("0ABC"), S("given back"), 1 } },
+	    .queue_change = { S("0ABC"), S("given back"), 1, S("a@b") } },
 	  NULL,
-	  "2026-01-01T12:00:03.000000Z queue message=0ABC what=unknown recipients=1 detail=\"given "
+	  "2026-01-01T12:00:03.000000Z queue message=0ABC what=unknown recipients=1 "
+	  "recipient=\"a@b\" detail=\"given "
 	  "back: the relay that had it ended before it told how it went\"\n" },
 	{ RECORD_LOG_TEXT,
 	  { .head = { .wall_us = noon, .kind = TRACE_claimed },
@@ -79,7 +80,7 @@ static const struct {
 	  "claim ended, and nobody told how it went\",\"recipients\":2,\"recipient\":\"\"}\n" },
 	{ RECORD_LOG_TEXT,
 	  { .head = { .wall_us = noon, .kind = TRACE_notice },
-	    .notice = { S("0DSN"), S("0ABC"), S("a@b"), S("delivered") } },
+	    .notice = { S("0DSN"), S("0ABC"), S("a@b"), S("delivered"), 700, S("Not delivered") } },
 	  NULL,
 	  "2026-01-01T12:00:03.000000Z notice message=0DSN about=0ABC outcome=delivered "
 	  "recipient=\"a@b\"\n" },
