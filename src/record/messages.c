@@ -134,7 +134,10 @@ void messages_done(struct messages *messages)
 
 static void forget_oldest(struct messages *messages)
 {
-	forget(messages, CONTAINER_OF(messages->all.next, struct message, link));
+	struct list *oldest = list_take_first(&messages->all);
+
+	must(oldest);
+	forget(messages, CONTAINER_OF(oldest, struct message, link));
 }
 
 /* ---- where its events lie ---- */

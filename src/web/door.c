@@ -74,14 +74,6 @@ static void connection_notified(void *cls, struct MHD_Connection *connection, vo
 	}
 }
 
-/* It was never begun. */
-static void give_up(struct visit *visit)
-{
-	visit->fd = -1;
-	visit->is_awaited = false;
-	visit_let_go(visit);
-}
-
 /* The descriptor is libmicrohttpd's from now on, also when it wants it not. */
 static void hand_over(struct visit *visit, int fd)
 {
@@ -95,8 +87,11 @@ static void hand_over(struct visit *visit, int fd)
 	visit->is_awaited = true;
 	door_kick(door);
 	if (MHD_add_connection(door->daemon, fd, (struct sockaddr *)&name, len) != MHD_YES &&
-	    visit->is_awaited)
-		give_up(visit);
+	    visit->is_awaited) {
+		visit->fd = -1;
+		visit->is_awaited = false;
+		visit->users--; /* who hands over is one himself */
+	}
 }
 
 static enum err speak_tls(struct visit *visit, struct conn *conn) WAITS
@@ -186,11 +181,9 @@ static void cut_late(struct door *door)
 	LIST_EACH (link, &door->visits) {
 		struct visit *visit = CONTAINER_OF(link, struct visit, link);
 
-		if (visit->fd < 0 || !visit->is_reading || visit->since >= oldest)
-			continue;
-		if (visit->is_awaited)
-			give_up(visit);
-		else /* libmicrohttpd finds the end of it and closes */
+		/* libmicrohttpd finds the end of it and closes. */
+		if (visit->fd >= 0 && !visit->is_awaited && visit->is_reading &&
+		    visit->since < oldest)
 			shutdown(visit->fd, SHUT_RDWR);
 	}
 }
@@ -391,8 +384,8 @@ void door_drop(struct door *door)
 	LIST_EACH (link, &door->visits) {
 		struct visit *visit = CONTAINER_OF(link, struct visit, link);
 
-		if (visit->is_awaited)
-			give_up(visit);
+		if (visit->is_awaited) /* it was closed before it began */
+			visit_let_go(visit);
 	}
 	must(list_is_empty(&door->visits));
 	tls_context_unref(&door->tls);
