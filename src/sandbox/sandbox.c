@@ -2,7 +2,6 @@
 #include "sandbox/row.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
@@ -120,8 +119,7 @@ static void step_back(const struct sandbox_row *row, struct progress *progress)
 
 	if (!row->nice)
 		return;
-	errno = 0;
-	if (getpriority(PRIO_PROCESS, 0) >= row->nice && !errno)
+	if (getpriority(PRIO_PROCESS, 0) >= row->nice)
 		return; /* the starter said so already */
 	if (syscall(SYS_sched_setattr, 0, &wanted, 0))
 		progress_done(progress, "nice %d refused", row->nice);

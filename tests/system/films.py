@@ -70,6 +70,12 @@ class Client:
         self.socket = insecure_tls().wrap_socket(self.socket)
         time.sleep(PATH)
 
+    def envelope(self, sender, *recipients):
+        """MAIL and RCPT, each answered before the next."""
+        self.say(f"MAIL FROM:<{sender}>")
+        for recipient in recipients:
+            self.say(f"RCPT TO:<{recipient}>")
+
     def letter(self, text):
         """DATA, the text with CRLF and its dots doubled, and the dot."""
         self.say("DATA")
@@ -87,6 +93,12 @@ def crlf(text):
 
 def letter(sender, to, subject, body):
     return f"From: {sender}\nTo: {to}\nSubject: {subject}\nDate: Thu, 15 Jan 2026 10:00:00 +0000\nMessage-ID: <{re.sub('[^a-z]+', '-', subject.lower())}@example.org>\n\n{body}\n"
+
+
+def greeted(server, name):
+    client = Client(server, "smtp")
+    client.say(f"EHLO {name}")
+    return client
 
 
 def signed_in(server, user):
@@ -112,10 +124,8 @@ def fetch(server, user):
 
 def first(server):
     """A letter from one server to another, and every answer on the same connection."""
-    client = Client(server, "smtp")
-    client.say("EHLO mail.example.com")
-    client.say("MAIL FROM:<dora@example.com>")
-    client.say("RCPT TO:<ann@example.org>")
+    client = greeted(server, "mail.example.com")
+    client.envelope("dora@example.com", "ann@example.org")
     client.letter(letter("Dora <dora@example.com>", "Ann <ann@example.org>", "Hello", "Is the garden open on Sunday?\n\nDora"))
     client.quit()
 
@@ -124,24 +134,18 @@ def old(server):
     """The five commands of 1982."""
     client = Client(server, "smtp")
     client.say("HELO usc-isif.example.com")
-    client.say("MAIL FROM:<smith@example.com>")
-    client.say("RCPT TO:<ann@example.org>")
-    client.say("RCPT TO:<green@example.org>")
+    client.envelope("smith@example.com", "ann@example.org", "green@example.org")
     client.letter(letter("Smith <smith@example.com>", "ann@example.org", "Blah blah", "Blah blah blah...\n...etc. etc. etc."))
     client.quit()
 
 
 def attacks(server):
     """Somebody else's letter carried, a second letter smuggled in, words slipped in before TLS, addresses guessed."""
-    client = Client(server, "smtp")
-    client.say("EHLO stranger.example.com")
-    client.say("MAIL FROM:<offers@example.com>")
-    client.say("RCPT TO:<victim@example.net>")
+    client = greeted(server, "stranger.example.com")
+    client.envelope("offers@example.com", "victim@example.net")
     client.quit()
-    client = Client(server, "smtp")
-    client.say("EHLO stranger.example.com")
-    client.say("MAIL FROM:<offers@example.com>")
-    client.say("RCPT TO:<ann@example.org>")
+    client = greeted(server, "stranger.example.com")
+    client.envelope("offers@example.com", "ann@example.org")
     client.say("DATA")
     client.send(b"Subject: harmless\r\n\r\nHello\n.\nMAIL FROM:<director@example.org>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\nSubject: pay at once\r\n\r\n...\r\n.\r\n")
     client.answer()
@@ -151,8 +155,7 @@ def attacks(server):
     client.send(b"STARTTLS\r\nMAIL FROM:<slipped-in@example.com>\r\n")
     client.answer()
     client.socket.close()
-    client = Client(server, "smtp")
-    client.say("EHLO stranger.example.com")
+    client = greeted(server, "stranger.example.com")
     for name in ("ann", "bob", "nobody"):
         client.say(f"VRFY {name}@example.org")
     client.quit()
@@ -161,16 +164,14 @@ def attacks(server):
 def webmail(server):
     """A webmail's server hands in what was typed in a browser: signed in, encrypted, by the same protocol."""
     client = signed_in(server, "ann")
-    client.say("MAIL FROM:<ann@example.org>")
-    client.say("RCPT TO:<bob@example.org>")
+    client.envelope("ann@example.org", "bob@example.org")
     client.letter(letter("Ann <ann@example.org>", "Bob <bob@example.org>", "Typed in a browser", "The page spoke HTTP to its own server; this is that server."))
     client.quit()
 
 
 def recipients(server):
     """Three recipients, one of them unknown, one letter."""
-    client = Client(server, "smtp")
-    client.say("EHLO mail.example.com")
+    client = greeted(server, "mail.example.com")
     client.say("MAIL FROM:<dora@example.com>", "RCPT TO:<ann@example.org>", "RCPT TO:<nobody@example.org>", "RCPT TO:<bob@example.org>")
     client.letter(letter("Dora <dora@example.com>", "Ann <ann@example.org>", "One letter for two", "Once over the wire, into two mailboxes."))
     client.quit()
@@ -179,8 +180,7 @@ def recipients(server):
 def identities(server):
     """Who signs in, who gets reports, and who is named in the letter."""
     client = signed_in(server, "ann")
-    client.say("MAIL FROM:<reports@example.org>")
-    client.say("RCPT TO:<bob@example.org>")
+    client.envelope("reports@example.org", "bob@example.org")
     client.letter(letter("Garden Club <club@example.org>", "All members <members@example.org>", "Three names", "Ann signed in, reports@ gets the reports, club@ is who you read."))
     client.quit()
 
@@ -188,8 +188,7 @@ def identities(server):
 def success(server):
     """250 for a letter that nobody hears of again, then one with a report asked for."""
     client = signed_in(server, "ann")
-    client.say("MAIL FROM:<ann@example.org>")
-    client.say("RCPT TO:<bob@example.org>")
+    client.envelope("ann@example.org", "bob@example.org")
     client.letter(letter("Ann <ann@example.org>", "Bob <bob@example.org>", "Did it come", "Nobody will tell me."))
     client.say("MAIL FROM:<ann@example.org> RET=HDRS ENVID=garden-1")
     client.say("RCPT TO:<bob@example.org> NOTIFY=SUCCESS,FAILURE")
@@ -199,26 +198,20 @@ def success(server):
 
 def words(server):
     """A letter without any header: SMTP carries it."""
-    client = Client(server, "smtp")
-    client.say("EHLO mail.example.com")
-    client.say("MAIL FROM:<dora@example.com>")
-    client.say("RCPT TO:<ann@example.org>")
+    client = greeted(server, "mail.example.com")
+    client.envelope("dora@example.com", "ann@example.org")
     client.letter("buy now buy now buy now\n.a line that begins with a dot\n")
     client.quit()
 
 
 def led(server):
     """One address, two mailboxes; an address that nobody has; and one elsewhere, to where the DNS leads."""
-    client = Client(server, "smtp")
-    client.say("EHLO mail.example.com")
-    client.say("MAIL FROM:<dora@example.com>")
-    client.say("RCPT TO:<garden@example.org>")
-    client.say("RCPT TO:<elsewhere@example.org>")
+    client = greeted(server, "mail.example.com")
+    client.envelope("dora@example.com", "garden@example.org", "elsewhere@example.org")
     client.letter(letter("Dora <dora@example.com>", "The garden <garden@example.org>", "For whoever gardens", "An alias leads to Ann and to Carla."))
     client.quit()
     client = signed_in(server, "ann")
-    client.say("MAIL FROM:<ann@example.org>")
-    client.say("RCPT TO:<erik@there.example>")
+    client.envelope("ann@example.org", "erik@there.example")
     client.letter(letter("Ann <ann@example.org>", "Erik <erik@there.example>", "For elsewhere", "The DNS knows which server takes this."))
     client.quit()
     wait_for(lambda: any(row["protocol"] == "smtp-out" and not row["open"] for row in sessions_of(server)), seconds=30, what="the session with the other server")
@@ -226,10 +219,8 @@ def led(server):
 
 def pushed_and_pulled(server):
     """In by SMTP, out by POP3."""
-    client = Client(server, "smtp")
-    client.say("EHLO mail.example.com")
-    client.say("MAIL FROM:<dora@example.com>")
-    client.say("RCPT TO:<carla@example.org>")
+    client = greeted(server, "mail.example.com")
+    client.envelope("dora@example.com", "carla@example.org")
     client.letter(letter("Dora <dora@example.com>", "Carla <carla@example.org>", "Waiting for you", "I lie in your mailbox until you come."))
     client.quit()
     time.sleep(0.3)
@@ -252,8 +243,7 @@ def pieces(server):
     told = crlf(letter("Dora <dora@example.com>", "Ann <ann@example.org>", "In pieces", "Cut anywhere."))
     opening = b"MAIL FROM:<dora@example.com>\r\nRCPT TO:<ann@example.org>\r\n"
     for size in (4096, 7):
-        client = Client(server, "smtp")
-        client.say("EHLO mail.example.com")
+        client = greeted(server, "mail.example.com")
         for part, answers in ((opening, 2), (b"DATA\r\n", 1), (told + b".\r\n", 1)):
             for at in range(0, len(part), size):
                 client.send(part[at:at + size])
