@@ -32,6 +32,8 @@ void conn_drop(struct conn **conn)
 		return;
 	release_input(c);
 	buf_drop(&c->output);
+	if (c->is_held && c->tls)
+		tls_shut(c->tls);
 	tls_half_drop(&c->tls);
 	free(c->proxied);
 	stream_drop(&c->stream);
@@ -292,7 +294,10 @@ enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS
 
 bool conn_hold(struct conn *conn)
 {
-	return !conn->tls && conn->input_start == conn->input_end && stream_hold(conn->stream);
+	conn->is_held = conn->input_start == conn->input_end &&
+			!(conn->tls && SSL_has_pending(conn->tls->ssl)) &&
+			stream_hold(conn->stream);
+	return conn->is_held;
 }
 
 void conn_shut(struct conn *conn)
@@ -446,7 +451,7 @@ enum err conn_start_tls_client(struct conn *conn, struct tls_context *context,
 
 bool conn_is_tls(const struct conn *conn)
 {
-	return conn->tls && !conn->tls->is_broken;
+	return conn->tls && conn->tls->info.version;
 }
 
 const struct tls_info *conn_tls(const struct conn *conn)

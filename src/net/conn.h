@@ -35,6 +35,7 @@ struct conn {
 	bool skips_line; /* the rest of a line that was too long */
 	bool skip_saw_cr;
 	bool is_idle;
+	bool is_held; /* what leaves now leaves with the end */
 };
 
 /* What stream_try_read, stream_try_write and stream_wait do, through TLS when it is on. */

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS as openssl s_client sees it: every port that offers it, the versions, the certificate, ALPN."""
+import socket
+import ssl
 import subprocess
 
 import pytest
@@ -51,3 +53,26 @@ def test_sessions_are_resumed(server, tmp_path):
     second = s_client(server, "submissions", "-sess_in", kept, "-tls1_2")
     assert b"New, TLSv1.2" in first.stdout
     assert b"Reused, TLSv1.2" in second.stdout
+
+
+@pytest.mark.parametrize("service", ["submissions", "pop3s"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_the_end_is_told_by_a_close_notify(server, service, version):
+    context = ssl._create_unverified_context()
+    context.maximum_version = version
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    with socket.create_connection(("127.0.0.1", server.port(service)), 20) as plain, \
+            context.wrap_socket(plain, suppress_ragged_eofs=False) as client:
+        assert client.recv(4096).startswith((b"220", b"+OK"))
+        client.sendall(b"QUIT\r\n")
+        heard = b""
+        while octets := client.recv(4096):  # an end without close_notify is an SSLEOFError
+            heard += octets
+        assert heard.startswith(FAREWELL[service])
+
+
+def test_the_suite_that_every_client_has_is_preferred(server):
+    done = s_client(server, "submissions", "-tls1_3")
+    assert b"TLS_AES_128_GCM_SHA256" in done.stdout
+    done = s_client(server, "submissions", "-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256")
+    assert b"TLS_CHACHA20_POLY1305_SHA256" in done.stdout
