@@ -61,7 +61,7 @@ struct body {
 };
 
 #define BODY_EMPTY ((struct body){ .fd = -1 })
-/* Inline when small, else a sealed memfd made by body_writer. The octets must outlive the call. */
+/* Inline when small, else a sealed memfd made by body_writer. The octets must outlive the call; end with body_done. */
 struct body body_of(struct str octets);
 void body_done(struct body *body);
 /* The whole body as one view: the inline octets, or a read-only mapping that body_unmap ends.

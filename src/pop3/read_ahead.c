@@ -58,7 +58,7 @@ void maildrop_forget(struct maildrop *drop) WAITS
 		drop_first(drop);
 	for (size_t i = 0; drop->pieces && i < MAILDROP_PIECES; i++)
 		arena_drop(&drop->pieces[i].arena);
-	(void)group_wait(&drop->readers, NEVER);
+	group_wait_through(&drop->readers);
 	drop->window = 0;
 }
 

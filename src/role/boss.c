@@ -176,8 +176,7 @@ static void run(struct life *life, struct channel *boss) WAITS
 	while (!err && !life->over)
 		err = waitq_wait(&life->over_queue, NEVER);
 	group_stop(&group);
-	while (group_wait(&group, NEVER) == ERR_STOPPED)
-		continue;
+	group_wait_through(&group);
 	role_drop(&role);
 }
 

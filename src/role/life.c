@@ -277,8 +277,7 @@ void role_stop(struct role *role, int64_t grace_ms) WAITS
 		role->ops->stop(role, in_ms(grace_ms));
 	group_stop(&role->fibers);
 	/* Stopped fibers end by themselves; what they hold (a commit under way) is never cut off. */
-	while (group_wait(&role->fibers, NEVER) == ERR_STOPPED)
-		continue;
+	group_wait_through(&role->fibers);
 }
 
 static void drop_rings(struct life *life)

@@ -275,6 +275,38 @@ static void play_boss_dies(void) WAITS
 	arena_drop(&arena);
 }
 
+/* Unwinds when it is stopped, if it is only given the time. */
+static void take_a_step_fiber(void *arg) WAITS
+{
+	(void)arg;
+	must(fiber_sleep(NEVER) == ERR_STOPPED);
+	note("unwound");
+}
+
+static void stopped_fiber(void *arg) WAITS
+{
+	struct role *role = arg;
+
+	fiber_stop(fiber_self());
+	role_drop(&role);
+	note("dropped");
+}
+
+static void play_stopped_stop(void) WAITS
+{
+	struct role_boot boot = boot_with("hostname = one.example\n");
+	struct role *role = role_new(&store_ops);
+	struct fiber_group group;
+
+	group_init(&group);
+	must(role_set_up(role, &boot) == OK);
+	must(role_begin(role) == OK);
+	must(fiber_spawn(&role->fibers, "step", take_a_step_fiber, NULL, NULL) == OK);
+	must(fiber_yield() == OK);
+	must(fiber_spawn(&group, "stopped", stopped_fiber, role, NULL) == OK);
+	must(group_wait(&group, in_ms(5000)) == OK);
+}
+
 /* The answer to one request on the control socket at port 99. */
 static void ask_control(const char *request, char *answer, size_t room) WAITS
 {
@@ -351,6 +383,13 @@ static void a_role_whose_boss_died_stops_and_ends(void **state)
 	assert_string_equal(notes, "begin stop end over");
 }
 
+static void who_is_stopped_himself_still_sees_a_role_to_its_end(void **state)
+{
+	(void)state;
+	in_the_simulated_world(play_stopped_stop);
+	assert_string_equal(notes, "begin stop unwound end dropped");
+}
+
 static void every_role_answers_the_common_commands(void **state)
 {
 	(void)state;
@@ -365,6 +404,7 @@ int main(void)
 		cmocka_unit_test(roles_are_wired_to_ask_one_another),
 		cmocka_unit_test(the_boss_channel_leads_through_the_same_life),
 		cmocka_unit_test(a_role_whose_boss_died_stops_and_ends),
+		cmocka_unit_test(who_is_stopped_himself_still_sees_a_role_to_its_end),
 		cmocka_unit_test(every_role_answers_the_common_commands),
 	};
 

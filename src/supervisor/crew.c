@@ -65,6 +65,7 @@ static enum err add_member(struct crew *crew, enum role_kind kind, unsigned inde
 	struct member *member = &crew->members[crew->count++];
 	enum err err;
 
+	must(crew->count <= CREW_MAX);
 	*member = (struct member){
 		.crew = crew,
 		.ops = ops_of(crew, kind),

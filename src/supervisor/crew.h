@@ -14,7 +14,8 @@
 #include "supervisor/opening.h"
 #include "supervisor/supervisor.h"
 
-enum { CREW_MAX = 3 * LIMIT_role_processes + 1, OPENINGS_MAX = 4 * LIMIT_config_listeners };
+/* Gates of both classes and the filter may have many processes; store, relay and web have one each. */
+enum { CREW_MAX = 3 * LIMIT_role_processes + 3, OPENINGS_MAX = 4 * LIMIT_config_listeners };
 
 struct crew;
 

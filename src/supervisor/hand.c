@@ -12,12 +12,13 @@ enum err hand_boot(struct member *member) WAITS
 {
 	struct crew *crew = member->crew;
 	struct arena arena = { 0 };
+	struct body config = BODY_EMPTY;
 	struct str folder =
 		member->kind == ROLE_STORE ? str_print(&arena, "%s/store", crew->folder) : S("");
 	struct answer_boot answer;
 	enum err err;
 
-	if (member->role)
+	if (member->role) {
 		err = role_set_up(member->role,
 				  &(struct role_boot){ .config = crew->config->text,
 						       .config_name = crew->config->file,
@@ -25,15 +26,18 @@ enum err hand_boot(struct member *member) WAITS
 						       .overrides = crew->overrides,
 						       .override_count = crew->override_count,
 						       .index = member->index });
-	else
+	} else {
+		config = body_of(crew->config->text);
 		err = call_boot(member->boss,
 				&(struct ask_boot){
 					.index = member->index,
-					.config = body_of(crew->config->text),
+					.config = config,
 					.config_name = crew->config->file,
 					.folder = folder,
 					.overrides = { crew->overrides, crew->override_count } },
 				&arena, &answer, in_ms(STEP_MS));
+	}
+	body_done(&config);
 	arena_drop(&arena);
 	return err;
 }
@@ -192,12 +196,15 @@ enum err hand_reload(struct member *member, struct str config) WAITS
 {
 	struct arena arena = { 0 };
 	struct answer_reload answer;
+	struct body body;
 	enum err err;
 
 	if (member->role)
 		return role_reload(member->role, config);
-	err = call_reload(member->boss, &(struct ask_reload){ .config = body_of(config) }, &arena,
-			  &answer, in_ms(STEP_MS));
+	body = body_of(config);
+	err = call_reload(member->boss, &(struct ask_reload){ .config = body }, &arena, &answer,
+			  in_ms(STEP_MS));
+	body_done(&body);
 	arena_drop(&arena);
 	return err;
 }

@@ -203,23 +203,23 @@ enum err member_begin(struct member *member) WAITS
 
 enum err member_wait_end(struct member *member, moment deadline) WAITS
 {
-	siginfo_t info;
-	enum err err = OK;
+	siginfo_t info = { 0 };
 
 	if (!member->pid)
 		return OK;
-	if (member->ended)
-		err = fd_wait(member->ended, READABLE, deadline);
-	if (err)
-		return err;
-	info.si_pid = 0;
-	if (waitid(P_PID, (id_t)member->pid, &info, WEXITED | (member->ended ? WNOHANG : 0)) != 0) {
-		snprintf(member->last_end, sizeof member->last_end, "gone");
-		member->pid = 0;
-		return OK;
+	/* A fresh watch says at once that it is worth a try, and then there is nothing yet. */
+	while (info.si_pid == 0) {
+		enum err err = member->ended ? fd_wait(member->ended, READABLE, deadline) : OK;
+
+		if (err)
+			return err;
+		if (waitid(P_PID, (id_t)member->pid, &info,
+			   WEXITED | (member->ended ? WNOHANG : 0)) != 0) {
+			snprintf(member->last_end, sizeof member->last_end, "gone");
+			member->pid = 0;
+			return OK;
+		}
 	}
-	if (info.si_pid == 0)
-		return ERR_AGAIN;
 	if (info.si_code == CLD_EXITED)
 		snprintf(member->last_end, sizeof member->last_end, "exit status %d",
 			 info.si_status);
@@ -238,14 +238,11 @@ void member_end(struct member *member) WAITS
 	link_drop(&member->boss);
 	if (member->pid > 0) {
 		kill(member->pid, SIGKILL);
-		while (member_wait_end(member, NEVER) == ERR_STOPPED && member->pid) {
-			/* Stopped fibers wait no more, but a killed process is gone in no time. */
+		/* Stopped fibers wait no more, but a killed process is gone in no time. */
+		while (member_wait_end(member, NEVER) != OK)
 			fd_watch_drop(&member->ended);
-			member->ended = NULL;
-		}
 	}
-	if (member->ended)
-		fd_watch_drop(&member->ended);
+	fd_watch_drop(&member->ended);
 	if (member->pidfd >= 0)
 		close(member->pidfd);
 	member->pidfd = -1;
@@ -308,12 +305,11 @@ static enum err start_again(struct member *member) WAITS
 void member_watch(void *arg) WAITS
 {
 	struct member *member = arg;
-	enum err err = OK;
 
-	while (err != ERR_STOPPED) {
-		err = member_wait_end(member, NEVER);
-		if (err || fiber_is_stopping())
-			continue;
+	while (member_wait_end(member, NEVER) == OK) {
+		/* It may have ended in the very moment in which all are stopped. */
+		if (fiber_is_stopping())
+			return;
 		member_end(member);
 		note_end(member);
 		crew_tell_readiness(member->crew);

@@ -5,6 +5,7 @@
 #include "net/net.h"
 #include "store/store.h"
 #include "supervisor/certificate.h"
+#include "supervisor/crew.h"
 #include "supervisor/file.h"
 #include "supervisor/opening.h"
 #include "supervisor/supervisor.h"
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <sys/pidfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -313,6 +315,56 @@ static void a_start_waits_for_the_processes_of_a_killed_server(void **state)
 	play_in(world_real_new(), play_the_dying);
 }
 
+static struct crew some_crew;
+
+static struct member member_of_process(int pid)
+{
+	return (struct member){
+		.crew = &some_crew, .kind = ROLE_STORE, .pid = pid, .pidfd = -1, .ring_fd = -1
+	};
+}
+
+/* As when the process ends while all are stopped: its end is known before the watcher runs. */
+static void play_end_at_the_stop(void) WAITS
+{
+	struct member member = member_of_process(0);
+
+	group_init(&some_crew.watchers);
+	must(fiber_spawn(&some_crew.watchers, "watch", member_watch, &member, NULL) == OK);
+	group_stop(&some_crew.watchers);
+	group_wait_through(&some_crew.watchers);
+	must(member.restarts == 0);
+}
+
+static void play_slow_end(void) WAITS
+{
+	struct member member = member_of_process(fork());
+
+	if (member.pid == 0) {
+		usleep(100000);
+		_exit(7);
+	}
+	must(member.pid > 0);
+	member.pidfd = pidfd_open(member.pid, PIDFD_NONBLOCK);
+	must(member.pidfd >= 0 && fd_watch_new(member.pidfd, &member.ended) == OK);
+	must(member_wait_end(&member, in_ms(10)) == ERR_TIMEOUT);
+	must(member_wait_end(&member, in_ms(10000)) == OK);
+	must(member.pid == 0 && strcmp(member.last_end, "exit status 7") == 0);
+	member_end(&member);
+}
+
+static void a_process_that_ends_at_the_stop_is_not_started_again(void **state)
+{
+	(void)state;
+	play_in(world_sim_new(1), play_end_at_the_stop);
+}
+
+static void the_end_of_a_process_is_waited_for(void **state)
+{
+	(void)state;
+	play_in(world_real_new(), play_slow_end);
+}
+
 static void only_a_dead_socket_makes_room_for_ours(void **state)
 {
 	(void)state;
@@ -581,6 +633,8 @@ int main(void)
 		IN_FOLDER(root_obeys_no_file_that_another_user_may_write),
 		IN_FOLDER(only_a_dead_socket_makes_room_for_ours),
 		IN_FOLDER(a_start_waits_for_the_processes_of_a_killed_server),
+		cmocka_unit_test(a_process_that_ends_at_the_stop_is_not_started_again),
+		cmocka_unit_test(the_end_of_a_process_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,6 +142,22 @@ def test_several_processes_of_a_role_share_the_work():
         assert len(server.messages("alice@example.org")) == 9
 
 
+def test_every_role_may_have_as_many_processes_as_the_configuration_allows():
+    with Server(config="gate_processes = 16\nfilter_processes = 16") as server:
+        assert {role: len(pids) for role, pids in server.role_pids().items()} == {
+            "supervisor": 1, "store": 1, "filter": 16, "relay": 1, "gate-mx": 16, "gate-user": 16, "web": 1}
+        send(server)
+        assert len(server.messages("alice@example.org")) == 1
+
+
+def test_reloads_of_a_long_configuration_leave_no_descriptors_behind():
+    with Server(config="# a comment of some length, again and again\n" * 4000) as server:
+        for _ in range(3):
+            server.run("reload")
+        open_files = pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir()
+        assert [link for link in map(os.readlink, open_files) if "memfd:body" in link] == []
+
+
 def test_together_all_roles_are_one_process():
     with Server(arguments=["--together"]) as server:
         send(server)
