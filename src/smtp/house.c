@@ -38,7 +38,7 @@ static enum err on_recipient(struct link_call *call, const struct ask_recipient 
 	if (house->recipient_err)
 		return fault(house->recipient_err, "as the test wants it");
 	answer->verdict = verdict_of(ask->address);
-	answer->why = S("account");
+	answer->why = house->list_count ? S("alias") : S("account");
 	return OK;
 }
 
@@ -195,9 +195,17 @@ static enum err on_may_send(struct link_call *call, const struct ask_may_send *a
 static enum err on_expand(struct link_call *call, const struct ask_expand *ask,
 			  struct answer_expand *answer) WAITS
 {
-	(void)call;
+	struct house *house = call->context;
+	struct str *targets = NEW_ARRAY(call->arena, struct str, house->list_count);
+	char local[LIMIT_local_part + 1] = "";
+	char label[61] = "";
+
 	must(ask->account == ACCOUNT);
-	(void)answer;
+	memset(local, 'l', LIMIT_local_part);
+	memset(label, 'd', sizeof(label) - 1);
+	for (size_t i = 0; i < house->list_count; i++)
+		targets[i] = str_print(call->arena, "%s@%s.%s.example", local, label, label);
+	answer->targets = (struct strs){ targets, house->list_count };
 	return OK;
 }
 

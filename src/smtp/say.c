@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "smtp/session.h"
 
-enum { SLOW_MS = 1000, REPLY_MAX = 65536 };
+/* The longest reply is a list of recipients (EXPN), each on a line of its own. */
+enum { SLOW_MS = 1000, REPLY_MAX = (LIMIT_alias_targets + 1) * LIMIT_smtp_reply_line };
 
 unsigned smtp_trace_flags(const struct smtp_session *s)
 {

@@ -341,6 +341,17 @@ static void vrfy_and_expn_answer_where_the_listener_says_so(void **state)
 	stage_done(&stage);
 }
 
+static void expn_names_everybody_of_the_longest_list(void **state)
+{
+	struct stage stage = { .listener = "expn = yes\n" };
+
+	(void)state;
+	stage.house.list_count = LIMIT_alias_targets;
+	play_submission(&stage, SECURE PLAIN "C: EXPN bob@here.example\nS...: 250\n" QUIT);
+	assert_true(stage_saw(&stage, "250 2.1.5 <llll"));
+	stage_done(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,6 +373,7 @@ int main(void)
 		cmocka_unit_test(implicit_tls_speaks_smtp_at_once),
 		cmocka_unit_test(a_port_without_sign_in_has_no_auth),
 		cmocka_unit_test(vrfy_and_expn_answer_where_the_listener_says_so),
+		cmocka_unit_test(expn_names_everybody_of_the_longest_list),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ struct house {
 	size_t signed_in;
 	size_t exchanges;   /* under way */
 	size_t asked_about; /* recipient calls */
+	size_t list_count;  /* every address of ours is a list of so many, with long names */
 	bool is_full;       /* room says no */
 	uint64_t verdict;   /* of the filter */
 	const char *verdict_text;
