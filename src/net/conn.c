@@ -103,7 +103,8 @@ static enum err make_room(struct conn *conn)
 	return OK;
 }
 
-static enum err read_once(struct conn *conn)
+/* At most so many octets. */
+static enum err read_once(struct conn *conn, size_t most)
 {
 	size_t room;
 	size_t got = 0;
@@ -112,7 +113,7 @@ static enum err read_once(struct conn *conn)
 	if (err)
 		return err;
 	room = conn->input_room - conn->input_end;
-	err = conn_try_read(conn, conn->input + conn->input_end, room, &got);
+	err = conn_try_read(conn, conn->input + conn->input_end, room < most ? room : most, &got);
 	if (err)
 		return err;
 	conn->input_end += got;
@@ -126,9 +127,9 @@ static enum err read_once(struct conn *conn)
  * Wait for the peer: now everything we said leaves. A connection that waits with nothing half-read
  * holds no buffers.
  */
-static enum err fill(struct conn *conn, moment deadline) WAITS
+static enum err fill(struct conn *conn, size_t most, moment deadline) WAITS
 {
-	enum err err = read_once(conn);
+	enum err err = fiber_is_stopping() ? ERR_STOPPED : read_once(conn, most);
 
 	/* What is there already needs no wait; but then our output may wait a little longer. */
 	if (err != ERR_AGAIN)
@@ -139,7 +140,7 @@ static enum err fill(struct conn *conn, moment deadline) WAITS
 			release_input(conn);
 		err = conn_wait(conn, READABLE, deadline);
 		if (!err)
-			err = read_once(conn);
+			err = read_once(conn, most);
 		if (err != ERR_AGAIN)
 			return err;
 		err = OK;
@@ -149,14 +150,12 @@ static enum err fill(struct conn *conn, moment deadline) WAITS
 
 enum err conn_fill_now(struct conn *conn)
 {
-	return read_once(conn);
+	return read_once(conn, SIZE_MAX);
 }
 
 enum err conn_fill(struct conn *conn, moment deadline) WAITS
 {
-	if (fiber_is_stopping())
-		return ERR_STOPPED;
-	return fill(conn, deadline);
+	return fill(conn, SIZE_MAX, deadline);
 }
 
 /* Where the line ends: *len its octets, *whole with its end. Starts looking at `from`. */
@@ -348,7 +347,7 @@ uint64_t conn_octets_out(const struct conn *conn)
 	return conn->octets_out;
 }
 
-/* The header is read octet-exact: what follows it is the client's (TLS, perhaps). */
+/* rfc8314 3: a ClientHello may come in the same segment, and is for TLS to read. */
 enum err conn_read_proxy(struct conn *conn, moment deadline) WAITS
 {
 	struct proxy_header header;
@@ -356,7 +355,7 @@ enum err conn_read_proxy(struct conn *conn, moment deadline) WAITS
 	enum err err = proxy_parse(conn_input(conn), &header, &used);
 
 	while (err == ERR_AGAIN) {
-		err = conn_fill(conn, deadline);
+		err = fill(conn, used - conn_input(conn).len, deadline);
 		if (!err)
 			err = proxy_parse(conn_input(conn), &header, &used);
 	}

@@ -197,7 +197,27 @@ static void a_proxy_header_gives_the_clients_address(struct pair *pair) WAITS
 	must(addr_is_same_ip(conn_peer(pair->server), &wanted));
 	must(conn_peer(pair->server)->port == 40000 && conn_local(pair->server)->port == 25);
 	must(addr_is_same_ip(conn_via(pair->server), stream_peer(pair->server->stream)));
+	must(conn_input(pair->server).len == 0);
+	must(conn_fill(pair->server, in_ms(LONG_MS)) == OK);
 	must(str_is(conn_input(pair->server), S("EHLO")));
+}
+
+static void begin_tls(void *arg) WAITS
+{
+	struct pair *pair = arg;
+
+	must(conn_start_tls_client(pair->client, pair->client_tls, S("mx.here.example"),
+				   in_ms(LONG_MS)) == OK);
+}
+
+static void tls_may_begin_right_behind_a_proxy_header(struct pair *pair) WAITS
+{
+	say(pair, S("PROXY TCP6 2001:db8::1 2001:db8::2 40000 465\r\n"));
+	must(fiber_spawn(&pair->group, "client", begin_tls, pair, NULL) == OK);
+	must(fiber_sleep(in_ms(50)) == OK); /* the header and the ClientHello wait together */
+	must(conn_read_proxy(pair->server, in_ms(LONG_MS)) == OK);
+	must(conn_start_tls(pair->server, pair->server_tls, in_ms(1000), &pair->discarded) == OK);
+	must(pair->discarded == 0);
 }
 
 static void what_is_no_proxy_header_is_refused(struct pair *pair) WAITS
@@ -360,6 +380,7 @@ static void tls_1_2_has_its_own_channel_binding(struct pair *pair) WAITS
 	X(an_idle_connection_holds_no_buffers)                                                     \
 	X(replies_leave_together_when_we_wait)                                                     \
 	X(a_peer_that_does_not_read_cannot_make_us_hold_more)                                      \
+	X(tls_may_begin_right_behind_a_proxy_header)                                               \
 	X(a_proxy_header_gives_the_clients_address)                                                \
 	X(what_is_no_proxy_header_is_refused)                                                      \
 	X(tls_carries_lines_both_ways)                                                             \

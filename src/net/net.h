@@ -75,11 +75,13 @@ uint64_t conn_octets_in(const struct conn *conn);
 uint64_t conn_octets_out(const struct conn *conn);
 
 /*
- * Read a PROXY header (version 1 or 2, HAProxy's proxy-protocol.txt) and take its addresses. Only
- * called for connections from listed proxies. ERR_PROTOCOL when there is none or it is not well formed.
+ * Read a PROXY header (version 1 or 2, HAProxy's proxy-protocol.txt) and take its addresses. Not an octet more is
+ * read: what follows may be the beginning of TLS. Only called for connections from listed proxies, before
+ * anything else. ERR_PROTOCOL when there is none or it is not well formed.
  */
 enum err conn_read_proxy(struct conn *conn, moment deadline) WAITS;
-/* The pure part, for tests and fuzzing: OK with *used octets taken; ERR_AGAIN: more is needed; ERR_PROTOCOL. */
+/* The pure part, for tests and fuzzing: OK with *used octets taken; ERR_AGAIN: it has *used octets at least;
+   ERR_PROTOCOL. */
 struct proxy_header {
 	bool is_local; /* the proxy's own health check: keep the connection's addresses */
 	struct addr from, to;

@@ -3,8 +3,15 @@
 #include "net/net.h"
 
 enum { V1_MAX = 107, V2_HEADER = 16, V2_MAX = LIMIT_proxy_header };
+#define V1_SHORTEST "PROXY UNKNOWN\r\n"
 
 static const char v2_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
+
+static enum err more(size_t wanted, size_t *used)
+{
+	*used = wanted;
+	return ERR_AGAIN;
+}
 
 static bool take_word(struct scan *scan, struct str *out)
 {
@@ -47,6 +54,14 @@ static enum err v1_addresses(struct scan *scan, enum addr_family family, struct 
 	return OK;
 }
 
+/* How long a header that begins like this is at least: its end is still to come. */
+static size_t v1_least(struct str octets)
+{
+	size_t least = octets.len + (octets.at[octets.len - 1] == '\r' ? 1 : 2);
+
+	return least < sizeof(V1_SHORTEST) - 1 ? sizeof(V1_SHORTEST) - 1 : least;
+}
+
 /* 2.1: "PROXY TCP4 192.0.2.1 192.0.2.2 56324 25\r\n" */
 static enum err v1_parse(struct str octets, struct proxy_header *out, size_t *used)
 {
@@ -56,7 +71,7 @@ static enum err v1_parse(struct str octets, struct proxy_header *out, size_t *us
 	enum err err;
 
 	if (end == STR_NONE)
-		return octets.len < V1_MAX ? ERR_AGAIN
+		return octets.len < V1_MAX ? more(v1_least(octets), used)
 					   : fault(ERR_PROTOCOL, "PROXY header without an end");
 	scan = scan_of(str_first(octets, end));
 	scan.at += sizeof("PROXY ") - 1;
@@ -105,7 +120,7 @@ static enum err v2_parse(struct str octets, struct proxy_header *out, size_t *us
 	size_t ip;
 
 	if (octets.len < V2_HEADER)
-		return ERR_AGAIN;
+		return more(V2_HEADER, used);
 	command = (unsigned char)octets.at[12];
 	family = (unsigned char)octets.at[13];
 	len = be16(octets.at + 14);
@@ -114,7 +129,7 @@ static enum err v2_parse(struct str octets, struct proxy_header *out, size_t *us
 	if (len > V2_MAX - V2_HEADER)
 		return fault(ERR_PROTOCOL, "PROXY header of %zu octets", len);
 	if (octets.len < V2_HEADER + len)
-		return ERR_AGAIN;
+		return more(V2_HEADER + len, used);
 	ip = family == 0x11 ? 4 : family == 0x21 ? 16 : 0;
 	header.is_local = (command & 15) == 0 || ip == 0;
 	if (!header.is_local) {
@@ -140,6 +155,6 @@ enum err proxy_parse(struct str octets, struct proxy_header *out, size_t *used)
 	if (str_starts(octets, v2))
 		return v2_parse(octets, out, used);
 	if (str_starts(v1, octets) || str_starts(v2, octets))
-		return ERR_AGAIN;
+		return more(sizeof(V1_SHORTEST) - 1, used); /* no header is shorter */
 	return fault(ERR_PROTOCOL, "no PROXY header");
 }

@@ -15,14 +15,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	must(err == OK || err == ERR_AGAIN || err == ERR_PROTOCOL);
 	if (err == ERR_AGAIN)
-		must(size < LIMIT_proxy_header);
+		must(size < LIMIT_proxy_header && used > size);
 	if (err)
 		return 0;
 	must(used > 0 && used <= size && used <= LIMIT_proxy_header);
 	must(proxy_parse(str_first(octets, used), &again, &used_again) == OK);
 	must(used == used_again && header.is_local == again.is_local);
 	must(addr_is_same_ip(&header.from, &again.from) && header.from.port == again.from.port);
-	for (size_t len = 0; len < used; len++)
-		must(proxy_parse(str_first(octets, len), &again, &used_again) != OK);
+	for (size_t len = 0; len < used; len++) {
+		must(proxy_parse(str_first(octets, len), &again, &used_again) == ERR_AGAIN);
+		must(used_again > len && used_again <= used);
+	}
 	return 0;
 }
