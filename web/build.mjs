@@ -22,7 +22,7 @@ const result = await build({
 	bundle: true,
 	splitting: true,
 	format: "esm",
-	target: ["es2022", "chrome111", "firefox115", "safari16.4"],
+	target: ["es2022", "chrome123", "firefox120", "safari17.5"],
 	jsx: "automatic",
 	jsxImportSource: "preact",
 	minify: true,
