@@ -56,8 +56,13 @@ static enum err learn(struct segments *segments)
 	DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
 	struct dirent *entry;
 
-	if (!folder)
-		return fault_errno("read the folder of traces");
+	if (!folder) {
+		enum err err = fault_errno("read the folder of traces");
+
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
 	while ((entry = readdir(folder))) {
 		struct segment *segment;
 		struct stat st;
@@ -136,6 +141,19 @@ static enum err segment_begin(struct segments *segments, int64_t wall_us)
 	return OK;
 }
 
+static bool segment_delete(struct segments *segments, size_t at)
+{
+	char name[NAME_MAX_OCTETS];
+
+	name_print(segments->list[at].start_us, name);
+	if (unlinkat(segments->folder, name, 0) != 0 && errno != ENOENT)
+		return false;
+	segments->count--;
+	memmove(&segments->list[at], &segments->list[at + 1],
+		(segments->count - at) * sizeof(struct segment));
+	return true;
+}
+
 static unsigned ring_of(struct str record)
 {
 	struct trace_head head = trace_record_head(record);
@@ -185,6 +203,9 @@ enum err segments_append(struct segments *segments, struct str records, int64_t 
 			enum err err = fault_errno("write the trace");
 
 			segment_end(segments);
+			/* Else a full disk would get a file a tick, all of them empty. */
+			if (!newest->octets)
+				(void)segment_delete(segments, segments->count - 1);
 			return err;
 		}
 		newest->octets += (uint64_t)count;
@@ -278,19 +299,6 @@ bool segment_reader_next(struct segment_reader *reader, struct str *record)
 
 /* ---- deleting ---- */
 
-static bool segment_delete(struct segments *segments, size_t at)
-{
-	char name[NAME_MAX_OCTETS];
-
-	name_print(segments->list[at].start_us, name);
-	if (unlinkat(segments->folder, name, 0) != 0 && errno != ENOENT)
-		return false;
-	segments->count--;
-	memmove(&segments->list[at], &segments->list[at + 1],
-		(segments->count - at) * sizeof(struct segment));
-	return true;
-}
-
 static void segment_count(const struct segments *segments, struct segment *segment)
 {
 	struct segment_reader reader;
@@ -377,8 +385,10 @@ static bool segment_thin(struct segments *segments, struct segment *segment, uns
 	segment_reader_close(&reader);
 	if (fd >= 0)
 		close(fd);
-	if (!good)
+	if (!good) {
+		(void)unlinkat(segments->folder, beside, 0);
 		return false;
+	}
 	segment->octets = octets;
 	segment->of_ring[ring] = 0;
 	return true;

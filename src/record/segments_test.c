@@ -9,8 +9,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -360,6 +362,68 @@ static void a_folder_that_is_gone_is_an_error_and_the_next_append_tries_again(vo
 	place_remove(&place);
 }
 
+/* Files can be made, and nothing written to them: as on a full disk. */
+static void fill_disk(bool full)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, full ? SIG_IGN : SIG_DFL);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = full ? 0 : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static unsigned files_found;
+
+static void count_one(const char *path)
+{
+	(void)path;
+	files_found++;
+}
+
+static void a_full_disk_is_not_filled_with_empty_files(void **state)
+{
+	struct place place;
+	struct buf octets = records(1, 3);
+
+	(void)state;
+	place_make(&place);
+	fill_disk(true);
+	for (int64_t i = 1; i <= 10; i++)
+		assert_int_not_equal(
+			segments_append(&place.segments, buf_str(&octets), i, UINT64_MAX), OK);
+	fill_disk(false);
+	files_found = 0;
+	each_file(&place, count_one);
+	assert_int_equal(files_found, 0);
+	assert_int_equal(place.segments.count, 0);
+	assert_int_equal(segments_append(&place.segments, buf_str(&octets), 11, UINT64_MAX), OK);
+	assert_int_equal(place.segments.count, 1);
+	buf_drop(&octets);
+	place_remove(&place);
+}
+
+static void a_file_that_cannot_be_thinned_leaves_nothing_behind(void **state)
+{
+	struct place place;
+	uint64_t oldest;
+
+	(void)state;
+	place_make(&place);
+	append_of(&place, 2, 1, 20, 1000000);
+	append_of(&place, 3, 21, 900, 1000001);
+	place_reopen(&place);
+	append_of(&place, 2, 1001, 20, 2000000);
+	fill_disk(true);
+	segments_trim(&place.segments, 2000000, 100 * SEGMENT_US, place.segments.list[1].octets);
+	fill_disk(false);
+	files_found = 0;
+	each_file(&place, count_one);
+	assert_int_equal(files_found, 1);
+	assert_int_equal(count_of(&place.segments, 2, &oldest), 20);
+	place_remove(&place);
+}
+
 static void without_a_folder_nothing_is_kept(void **state)
 {
 	struct segments segments;
@@ -442,6 +506,8 @@ int main(void)
 		cmocka_unit_test(a_damaged_file_costs_what_is_damaged_and_no_more),
 		cmocka_unit_test(foreign_files_are_left_alone),
 		cmocka_unit_test(a_folder_that_is_gone_is_an_error_and_the_next_append_tries_again),
+		cmocka_unit_test(a_full_disk_is_not_filled_with_empty_files),
+		cmocka_unit_test(a_file_that_cannot_be_thinned_leaves_nothing_behind),
 		cmocka_unit_test(without_a_folder_nothing_is_kept),
 	};
 
