@@ -258,7 +258,6 @@ struct journey {
 	uint64_t id;
 	struct str viewer;
 	struct sight sight;
-	bool is_known;    /* in the index */
 	int64_t since_us; /* nothing of it can be older */
 	struct buf
 		data; /* what came in the session it was accepted in, and may be of another message */
@@ -291,13 +290,23 @@ static bool may_hold(const struct search *search, size_t index)
 	return may_have_some(j, message_of(j), &search->recorder->segments.list[index]);
 }
 
+/* Whom an alias leads to is hidden from its sender, and so is whatever would name it. */
+static bool has_hidden(const struct message *message)
+{
+	const struct addressee *a = message->first;
+
+	while (a && !a->given.len)
+		a = a->next;
+	return a || message->more;
+}
+
 /* Events of the sessions that carried it: where they began, and the octets of its body. */
 static bool is_of_session(const struct journey *j, const struct message *message,
 			  const struct trace_head *head)
 {
 	if (!message || !head->session || (!j->sight.all && !j->sight.sent))
 		return false;
-	if (head->kind == TRACE_data)
+	if (head->kind == TRACE_data || (!j->sight.all && has_hidden(message)))
 		return head->session == message->session;
 	for (size_t i = 0; i < message->session_count; i++)
 		if (message->sessions[i] == head->session)
@@ -327,6 +336,8 @@ static bool may_be_told(const struct journey *j, const struct message *message,
 
 	if (j->sight.all)
 		return true;
+	if (!message) /* forgotten meanwhile: nobody knows any more whose it was */
+		return false;
 	switch (event->head.kind) {
 	case TRACE_accept:
 	case TRACE_inspect:
@@ -338,11 +349,15 @@ static bool may_be_told(const struct journey *j, const struct message *message,
 		a = place.account.len ? messages_at(&j->search.recorder->messages, &place) : NULL;
 		return j->sight.sent ||
 		       (a && a->message == message && sight_of(&j->sight, a, j->viewer));
-	case TRACE_queued:
-		return j->sight.sent && !event->queued.forwarded_for.len;
 	case TRACE_attempt:
 		a = message_addressee(message, event->attempt.recipient);
 		return j->sight.sent && a && !a->given.len;
+	case TRACE_claimed:
+		return j->sight.sent && !has_hidden(message);
+	case TRACE_queue_change:
+		a = message_addressee(message, event->queue_change.recipient);
+		return j->sight.sent &&
+		       (!event->queue_change.recipient.len || (a && !a->given.len));
 	default:
 		return j->sight.sent;
 	}
@@ -386,21 +401,19 @@ static void look(struct search *search, struct str record)
 		(void)buf_add(&j->search.found, record);
 }
 
-/* What is told of it to who is not to know all of it. */
-static void redact(const struct journey *j, struct trace_event *event)
+/* What is told of it to who is not to know all of it; false: nothing. */
+static bool redact(const struct journey *j, struct trace_event *event)
 {
 	if (j->sight.all)
-		return;
-	if (event->head.kind == TRACE_deliver &&
-	    !str_is_nocase(event->deliver.account, j->viewer)) {
-		event->deliver.account = event->deliver.folder = S("");
-		event->deliver.uid = 0;
-	}
+		return true;
+	if (!event_redact(event, j->viewer))
+		return false;
 	if (j->sight.sent)
-		return;
+		return true;
 	event->head.session = 0;
 	if (event->head.kind == TRACE_accept)
 		event->accept.recipients = str_of(j->own);
+	return true;
 }
 
 static enum err show_found(struct journey *j, struct show *show, struct control_call *call) WAITS
@@ -413,8 +426,8 @@ static enum err show_found(struct journey *j, struct show *show, struct control_
 	while (!err && !trace_record_take(&records, &record)) {
 		if (trace_event_decode(record, &event))
 			continue;
-		redact(j, &event);
-		err = show_event(show, call, &event);
+		if (redact(j, &event))
+			err = show_event(show, call, &event);
 	}
 	return err;
 }
@@ -429,7 +442,6 @@ static enum err journey_begin(struct journey *j) WAITS
 	if (err)
 		return err;
 	message = messages_find(&j->search.recorder->messages, j->id);
-	j->is_known = message != NULL;
 	j->sight = message ? message_sight(message, j->viewer)
 			   : (struct sight){ .all = !j->viewer.len };
 	for (const struct addressee *a = message ? message->first : NULL; a; a = a->next)

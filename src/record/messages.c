@@ -463,6 +463,17 @@ bool sight_of(const struct sight *sight, const struct addressee *addressee, stru
 	return sight->got && str_is_nocase(addressee->account, viewer);
 }
 
+bool event_redact(struct trace_event *event, struct str viewer)
+{
+	if (event->head.kind == TRACE_queued)
+		return !event->queued.forwarded_for.len;
+	if (event->head.kind == TRACE_deliver && !str_is_nocase(event->deliver.account, viewer)) {
+		event->deliver.account = event->deliver.folder = S("");
+		event->deliver.uid = 0;
+	}
+	return true;
+}
+
 const char *message_state(const struct message *message, struct str viewer)
 {
 	struct sight sight = message_sight(message, viewer);

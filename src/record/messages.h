@@ -82,5 +82,7 @@ struct sight {
 struct sight message_sight(const struct message *message, struct str viewer);
 /* Does the viewer know of this recipient? Whom an alias leads to is shown as what was given. */
 bool sight_of(const struct sight *sight, const struct addressee *addressee, struct str viewer);
+/* Takes out of an event about a message that the viewer sent what a sender is not to know. False: it tells nothing else. */
+bool event_redact(struct trace_event *event, struct str viewer);
 /* "delivered", "queued", "deferred", "held", "failed", "deleted"; "mixed" when recipients fared differently. */
 const char *message_state(const struct message *message, struct str viewer);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/show.h"
-#include "record/replay.h"
+#include "record/messages.h"
 
 enum {
 	WIDTH_DEFAULT = 100,
@@ -18,11 +18,15 @@ enum err show_init(struct show *show, struct control_call *call)
 			       .cursors = control_flag(call, "cursors"),
 			       .text = str_is(as, S("text")),
 			       .records = str_is(as, S("records")),
+			       .viewer = control_text(call, "viewer"),
 			       .out = BUF(1 << 20) };
 	if (as.len && !show->text && !show->records && !str_is(as, S("json")))
 		return control_fail(call, "it is json, text or records",
 				    "sessions are not shown as \"%.*s\"",
 				    STR_ARGS(str_first(as, 40)));
+	/* Nothing can be taken out of them. */
+	if (show->records && show->viewer.len)
+		return control_fail(call, "ask for json", "records are for who may see all");
 	return OK;
 }
 
@@ -120,7 +124,9 @@ enum err show_records(struct show *show, struct control_call *call, struct str r
 
 		if (trace_record_take(&records, &record))
 			break;
-		if (!trace_event_decode(record, &event))
+		if (trace_event_decode(record, &event))
+			continue;
+		if (!show->viewer.len || event_redact(&event, show->viewer))
 			err = show_event(show, call, &event);
 	}
 	return err;

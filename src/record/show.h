@@ -2,7 +2,8 @@
 #pragma once
 /*
  * show: events as rows of a command: lines of JSON, or of the ladder; or as they were recorded, for who has more time than
- * we to make something of them. What the call's arguments as, width, ascii and cursors say decides. Private to record/.
+ * we to make something of them. What the call's arguments as, width, ascii, cursors and viewer say decides. Private to
+ * record/.
  */
 #include "control/control.h"
 #include "trace/trace.h"
@@ -14,6 +15,7 @@ struct show {
 	bool ascii;
 	bool is_together; /* times count from the first event of all, not of each session */
 	unsigned width;
+	struct str viewer; /* whose own sessions they are; empty: who may know everything */
 	int64_t start_at_us;
 	uint64_t start_of; /* the session that start_at_us belongs to */
 	unsigned shown;
