@@ -376,7 +376,6 @@ void door_shut(struct door *door)
 
 void door_drop(struct door *door)
 {
-	exchanges_let_go(door);
 	if (door->watch)
 		fd_watch_drop(&door->watch);
 	if (door->daemon)

@@ -19,7 +19,6 @@ struct exchange *exchange_new(struct door *door, struct visit *visit,
 
 	must(exchange);
 	exchange->door = door;
-	exchange->visit = visit;
 	exchange->connection = connection;
 	exchange->references = 1;
 	exchange->peer = visit->peer;
@@ -60,7 +59,6 @@ void exchange_over(struct exchange *exchange)
 	drop_response(exchange);
 	exchange->is_over = true;
 	exchange->connection = NULL;
-	exchange->visit = NULL;
 	waitq_wake_all(&exchange->room);
 	let_go(exchange);
 }
@@ -78,16 +76,6 @@ static void suspend(struct exchange *exchange)
 {
 	exchange->is_suspended = true;
 	MHD_suspend_connection(exchange->connection);
-}
-
-void exchanges_let_go(struct door *door)
-{
-	LIST_EACH (link, &door->exchanges) {
-		struct exchange *exchange = CONTAINER_OF(link, struct exchange, link);
-
-		exchange->is_broken = true;
-		resume(exchange);
-	}
 }
 
 /* ---- the request ---- */
@@ -293,7 +281,6 @@ void exchange_begin(struct exchange *exchange, const char *type)
 {
 	must(!exchange->status && exchange->has_fiber);
 	exchange->references++;
-	exchange->is_streaming = true;
 	exchange->status = MHD_HTTP_OK;
 	exchange->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK, give_piece,
 							       exchange, piece_over);

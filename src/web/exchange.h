@@ -24,9 +24,8 @@ struct source {
 };
 
 struct exchange {
-	struct list link; /* in door->exchanges, while `fiber` */
+	struct list link; /* in door->exchanges, while has_fiber */
 	struct door *door;
-	struct visit *visit;
 	struct MHD_Connection *connection;
 	unsigned references;
 	struct arena arena;
@@ -48,7 +47,6 @@ struct exchange {
 	struct waitq room;
 	bool has_fiber;
 	bool is_suspended;
-	bool is_streaming;
 	bool is_finished; /* all of a stream was written */
 	bool is_broken;   /* not all could be */
 	bool is_over;     /* libmicrohttpd has finished with it */
@@ -64,8 +62,6 @@ void exchange_take_body(struct exchange *exchange, struct str octets);
 bool exchange_answer(struct exchange *exchange);
 /* libmicrohttpd forgets it. */
 void exchange_over(struct exchange *exchange);
-/* The role ends, no fiber is left: nothing stays suspended. */
-void exchanges_let_go(struct door *door);
 
 /* ---- what answers use ---- */
 
@@ -79,8 +75,9 @@ bool exchange_is_tls(const struct exchange *exchange);
 /* The answer, whole: {"error": ..., "hint": ...}. */
 void exchange_refuse(struct exchange *exchange, unsigned status, const char *hint,
 		     const char *format, ...) PRINTF_LIKE(4, 5);
-/* The answer, whole. The octets are copied, unless `is_static`. */
+/* The answer, whole. The octets are copied, */
 void exchange_say(struct exchange *exchange, unsigned status, const char *type, struct str octets);
+/* or last as long as the program. */
 void exchange_say_static(struct exchange *exchange, unsigned status, const char *type,
 			 struct str octets);
 /* The answer, piece by piece, in the exchange's fiber; ends with the fiber. */

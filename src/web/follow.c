@@ -313,11 +313,14 @@ static void go_on(struct following *f) WAITS
 	exchange_set_source(f->exchange, NULL);
 }
 
-static struct str last_id(const struct exchange *exchange)
+/* A copy: what the request says goes with its connection, and the store is asked twice. */
+static struct str last_id(struct exchange *exchange)
 {
 	struct str after = exchange_header(exchange, "Last-Event-ID");
 
-	return str_first(after.len ? after : exchange_parameter(exchange, "last_event_id"), 100);
+	if (!after.len)
+		after = exchange_parameter(exchange, "last_event_id");
+	return str_dup(&exchange->arena, str_first(after, 100));
 }
 
 /* Who sees all of them shares one view; what was missed before is told first. */

@@ -13,7 +13,7 @@
  * ends with it: nobody knows where the next request would begin.
  */
 bool guard_begin(struct exchange *exchange);
-/* False: it is refused, the answer is said. Else exchange->who and ->account are known. */
+/* False: it is refused, the answer is said. Else exchange->account is known. */
 bool guard_admit(struct exchange *exchange);
 /* Does anybody have to sign in? Not in `glasspost dev`, where any password would do. */
 bool guard_needs_sign_in(const struct web *web);

@@ -181,6 +181,7 @@ static void add(struct exchange *exchange, const struct answer_password *answer)
 	who->account = answer->account;
 	who->address = (struct str){ strndup(answer->address.at, answer->address.len),
 				     answer->address.len };
+	must(who->address.at);
 	who->begun = who->used = now();
 	list_add_last(&web->sign_ins, &who->link);
 	web->sign_in_count++;

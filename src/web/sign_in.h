@@ -22,7 +22,7 @@ struct sign_in {
 	struct str address; /* of its own memory */
 };
 
-/* Of the request's cookie: sets exchange->who and ->account, or leaves them. */
+/* Of the request's cookie: sets exchange->account and its address, or leaves them. */
 void sign_in_find(struct exchange *exchange);
 /* The store does not know the handle any more. */
 void sign_in_forget(struct exchange *exchange);
