@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/log.h"
+#include "record/dialogue.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -147,6 +148,12 @@ static void find_peer(struct log_line *line)
 		addr_print_ip(&addr, line->ip);
 		line->port = addr.port;
 	}
+}
+
+void log_note(enum record_log format, struct session *session, const struct trace_event *event)
+{
+	if (format == RECORD_LOG_POSTFIX)
+		dialogue_note(session, event);
 }
 
 enum err log_event(struct buf *out, enum record_log format, const char *hostname,

@@ -19,6 +19,8 @@ struct log_line {
 	struct buf *out;
 };
 
+/* Before log_event: keeps of the session what a later line needs. NULL: the event is of none. */
+void log_note(enum record_log format, struct session *session, const struct trace_event *event);
 /* Adds the event's line or lines, if it is worth any. `hostname` for the postfix format. */
 enum err log_event(struct buf *out, enum record_log format, const char *hostname,
 		   const struct trace_event *event, const struct session *session);

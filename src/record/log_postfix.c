@@ -3,6 +3,7 @@
  * Lines as Postfix's smtpd, qmgr and lmtp and Dovecot's pop3-login write them, so that what reads
  * those (pflogsumm, fail2ban's postfix and dovecot filters) reads ours.
  */
+#include "record/dialogue.h"
 #include "record/log.h"
 
 #include <time.h>
@@ -63,10 +64,10 @@ static void add_queue_id(struct log_line *line)
 	add_id(line, line->event->accept.message);
 }
 
-/* An address between angle brackets, where nothing may look like the end of it. */
-static void add_address(struct log_line *line, const char *key, struct str address)
+/* Between angle brackets, where nothing may look like the end of it. */
+static void add_in_brackets(struct log_line *line, struct str address)
 {
-	buf_print(line->out, "%s=<", key);
+	buf_add_char(line->out, '<');
 	for (size_t i = 0; i < address.len; i++) {
 		unsigned char c = (unsigned char)address.at[i];
 
@@ -76,6 +77,12 @@ static void add_address(struct log_line *line, const char *key, struct str addre
 			trace_add_harmless(line->out, str_first(str_from(address, i), 1), true);
 	}
 	buf_add_char(line->out, '>');
+}
+
+static void add_address(struct log_line *line, const char *key, struct str address)
+{
+	buf_print(line->out, "%s=", key);
+	add_in_brackets(line, address);
 }
 
 /* The next of a list separated by commas; a quoted local part may hold commas itself. */
@@ -133,23 +140,33 @@ static void add_delay(struct log_line *line, struct str message)
 	buf_print(line->out, ", delay=%.2f", id && ms > 0 ? (double)ms / 1e3 : 0.0);
 }
 
+/* What the client was told for it, too: whether it comes again. */
+static const char *status_here(struct str outcome)
+{
+	static const char *const table[][2] = {
+		{ "delivered", "dsn=2.0.0, status=sent (delivered to mailbox)" },
+		{ "over-quota", "dsn=4.2.2, status=deferred (over-quota)" },
+		{ "over-rate", "dsn=4.7.1, status=deferred (over-rate)" },
+		{ "loop", "dsn=4.4.6, status=deferred (loop)" },
+		{ "not-ours", "dsn=5.7.1, status=bounced (not-ours)" },
+	};
+
+	for (size_t i = 0; i < COUNT_OF(table); i++)
+		if (str_is(outcome, str_of(table[i][0])))
+			return table[i][1];
+	return "dsn=5.1.1, status=bounced (unknown)";
+}
+
 static void delivery(struct log_line *line)
 {
 	const struct trace_deliver *deliver = &line->event->deliver;
-	bool is_sent = str_is(deliver->outcome, S("delivered"));
 
 	begin(line, "postfix/lmtp");
 	add_id(line, deliver->message);
 	add_address(line, "to", deliver->recipient);
 	buf_add(line->out, S(", relay=local"));
 	add_delay(line, deliver->message);
-	if (is_sent) {
-		buf_add(line->out, S(", dsn=2.0.0, status=sent (delivered to mailbox)\n"));
-		return;
-	}
-	buf_add(line->out, S(", dsn=5.0.0, status=bounced ("));
-	log_add_word(line->out, deliver->outcome);
-	buf_add(line->out, S(")\n"));
+	buf_print(line->out, ", %s\n", status_here(deliver->outcome));
 }
 
 static const char *status_of(struct str outcome)
@@ -210,18 +227,129 @@ static void notice(struct log_line *line)
 	buf_add_char(line->out, '\n');
 }
 
+/* After which command, in Postfix's words; before the first it is the connection itself. */
+static void add_stage(struct log_line *line)
+{
+	const struct dialogue *dialogue = line->session ? line->session->dialogue : NULL;
+
+	if (!dialogue)
+		buf_add(line->out, S("CONNECT"));
+	else if (!dialogue->verb[0])
+		buf_add(line->out, S("UNKNOWN"));
+	else
+		log_add_word(line->out, str_of(dialogue->verb));
+}
+
+/* The session ends with it. */
+static void closed_by(struct log_line *line, struct str rule)
+{
+	bool waited = str_is(rule, S("session_idle")) || str_is(rule, S("data_rate_min"));
+
+	buf_add(line->out, waited ? S("timeout after ") : S("too many errors after "));
+	add_stage(line);
+	buf_print(line->out, " from unknown[%s]\n", line->ip);
+}
+
+/* A refused recipient has a line of its own, with the reply. */
+static bool is_told_with_reply(const struct log_line *line)
+{
+	const struct dialogue *dialogue = line->session ? line->session->dialogue : NULL;
+
+	return dialogue && !dialogue->is_answered && strcmp(dialogue->verb, "RCPT") == 0;
+}
+
+static const char *proto(const struct dialogue *dialogue)
+{
+	if (str_is(dialogue->greeting, S("LHLO")))
+		return "LMTP";
+	return str_is(dialogue->greeting, S("EHLO")) ? "ESMTP" : "SMTP";
+}
+
 static void refusal(struct log_line *line)
 {
 	const struct trace_policy *policy = &line->event->policy;
 	bool defer = str_is(policy->verdict, S("defer"));
 
+	if (is_told_with_reply(line))
+		return;
+	if (is_pop3(line)) {
+		begin(line, "dovecot");
+		buf_print(line->out, "pop3-login: Disconnected: rip=%s, ", line->ip);
+		log_add_word(line->out, policy->rule);
+		buf_add(line->out, S(": "));
+		log_add_quoted(line->out, policy->detail);
+		buf_add_char(line->out, '\n');
+		return;
+	}
 	begin(line, program(line));
-	buf_print(line->out, "NOQUEUE: reject: RCPT from unknown[%s]: %s ", line->ip,
-		  defer ? "450 4.7.1" : "554 5.7.1");
+	if (str_is(policy->verdict, S("close"))) {
+		closed_by(line, policy->rule);
+		return;
+	}
+	buf_add(line->out, S("NOQUEUE: reject: "));
+	add_stage(line);
+	buf_print(line->out, " from unknown[%s]: %s ", line->ip, defer ? "450 4.7.1" : "554 5.7.1");
 	trace_add_harmless(line->out, policy->rule, true);
 	buf_add(line->out, S(": "));
 	log_add_quoted(line->out, policy->detail);
 	buf_add(line->out, S("; proto=ESMTP\n"));
+}
+
+static bool is_enhanced(struct str word)
+{
+	return word.len >= 5 && ascii_is_digit((unsigned char)word.at[0]) && word.at[1] == '.' &&
+	       ascii_is_digit((unsigned char)word.at[2]);
+}
+
+/* Programs that read these lines look for Postfix's words. */
+static const char *why_of(struct str enhanced)
+{
+	if (str_is(enhanced, S("5.1.1")))
+		return "Recipient address rejected: User unknown: ";
+	return str_is(enhanced, S("5.7.1")) ? "Relay access denied: "
+					    : "Recipient address rejected: ";
+}
+
+/* rfc5321 4.2: the reply to RCPT, "550 5.1.1 text"; the enhanced code may be switched off. */
+static void rejected_recipient(struct log_line *line)
+{
+	static const struct dialogue unknown = { 0 };
+	const struct dialogue *told = line->session ? line->session->dialogue : NULL;
+	unsigned code = (unsigned)line->event->reply.code;
+	struct str text = str_from(line->event->reply.line, 4);
+	struct str enhanced = str_first(text, str_find(text, ' '));
+	OWNED(buf) struct buf general = BUF(8);
+
+	if (!told)
+		told = &unknown;
+	if (is_enhanced(enhanced)) {
+		text = str_from(text, enhanced.len + 1);
+	} else {
+		buf_print(&general, "%u.0.0", code / 100);
+		enhanced = buf_str(&general);
+	}
+	begin(line, program(line));
+	buf_print(line->out, "NOQUEUE: reject: RCPT from unknown[%s]: %u ", line->ip, code);
+	trace_add_harmless(line->out, enhanced, true);
+	buf_add_char(line->out, ' ');
+	add_in_brackets(line, told->recipient);
+	buf_print(line->out, ": %s", why_of(enhanced));
+	trace_add_harmless(line->out, text, true);
+	buf_add(line->out, S("; "));
+	add_address(line, "from", told->sender);
+	add_address(line, " to", told->recipient);
+	buf_print(line->out, " proto=%s", proto(told));
+	add_address(line, " helo", told->helo);
+	buf_add_char(line->out, '\n');
+}
+
+static bool is_rejected_recipient(const struct log_line *line)
+{
+	const struct trace_reply *reply = &line->event->reply;
+
+	return line->event->head.kind == TRACE_reply && str_is(reply->verb, S("RCPT")) &&
+	       reply->code >= 400 && reply->code < 600 && !reply->more &&
+	       !str_ends_nocase(str_of(line->session ? line->session->protocol : NULL), S("-out"));
 }
 
 static void session(struct log_line *line)
@@ -271,6 +399,8 @@ static void more(struct log_line *line)
 {
 	if (line->event->head.kind == TRACE_deliver) {
 		delivery(line);
+	} else if (is_rejected_recipient(line)) {
+		rejected_recipient(line);
 	} else if (line->event->head.kind == TRACE_connect && !is_pop3(line)) {
 		begin(line, program(line));
 		buf_print(line->out, "connect from unknown[%s]\n", line->ip);

@@ -174,13 +174,33 @@ static const struct {
 	    .deliver = { S("6DQJVEQYG0000"), S("a@z"), S("z"), S("INBOX"), 0, S("over-quota") } },
 	  &session,
 	  "Jan  1 12:00:03 mail.example postfix/lmtp[2]: 6DQJVEQYG0000: to=<a@z>, relay=local, "
-	  "delay=2.50, dsn=5.0.0, status=bounced (over-quota)\n" },
+	  "delay=2.50, dsn=4.2.2, status=deferred (over-quota)\n" },
 	{ RECORD_LOG_POSTFIX,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_policy },
 	    .policy = { S("no-relay"), S("defer"), S("x"), S("y") } },
 	  &session,
-	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: NOQUEUE: reject: RCPT from "
+	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: NOQUEUE: reject: CONNECT from "
 	  "unknown[192.0.2.7]: 450 4.7.1 no-relay: \"x\"; proto=ESMTP\n" },
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_policy },
+	    .policy = { S("login_failures_max"), S("close"), S("x"), S("y") } },
+	  &pop3,
+	  "Jan  1 12:00:03 mail.example dovecot[2]: pop3-login: Disconnected: rip=2001:db8::1, "
+	  "login_failures_max: \"x\"\n" },
+	/* Of a session whose beginning nobody saw. */
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_reply },
+	    .reply = { 452, S("452 later"), 0, S("RCPT"), 9 } },
+	  &session,
+	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: NOQUEUE: reject: RCPT from "
+	  "unknown[192.0.2.7]: 452 4.0.0 <>: Recipient address rejected: later; from=<> to=<> "
+	  "proto=SMTP helo=<>\n" },
+	/* What another server refuses is an attempt's to tell. */
+	{ RECORD_LOG_POSTFIX,
+	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_reply },
+	    .reply = { 550, S("550 5.1.1 nobody"), 0, S("RCPT"), 9 } },
+	  &outgoing,
+	  "" },
 	{ RECORD_LOG_POSTFIX,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_auth },
 	    .auth = { S("PLAIN"), 1, S("failed"), { 0 }, 9 } },
@@ -221,6 +241,99 @@ static void every_format_says_what_it_should(void **state)
 		assert_string_equal(out.at, table[i].line);
 		buf_drop(&out);
 	}
+}
+
+/* ---- refused recipients, as Postfix's smtpd tells them ---- */
+
+static struct trace_event command_of(const char *verb, const char *line)
+{
+	return (struct trace_event){
+		.head = { .wall_us = noon, .session = 1, .kind = TRACE_command },
+		.command = { str_of(verb), str_of(line) }
+	};
+}
+
+static struct trace_event reply_of(const char *verb, uint64_t code, const char *line)
+{
+	return (struct trace_event){ .head = { .wall_us = noon, .session = 1, .kind = TRACE_reply },
+				     .reply = { code, str_of(line), 0, str_of(verb), 9 } };
+}
+
+static struct trace_event policy_of(const char *rule, const char *verdict)
+{
+	return (struct trace_event){
+		.head = { .wall_us = noon, .session = 1, .kind = TRACE_policy },
+		.policy = { str_of(rule), str_of(verdict), S("why"), S("x") }
+	};
+}
+
+/* The log of a session with these events. */
+static void log_session(struct sessions *sessions, const struct trace_event *events, size_t count,
+			struct buf *out)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct session *known = sessions_note(sessions, &events[i]);
+
+		log_note(RECORD_LOG_POSTFIX, known, &events[i]);
+		assert_int_equal(
+			log_event(out, RECORD_LOG_POSTFIX, "mail.example", &events[i], known), OK);
+	}
+	buf_add_char(out, '\0');
+}
+
+#define SMTPD "Jan  1 12:00:03 mail.example postfix/smtpd[2]: "
+
+static void each_refused_recipient_is_a_line_as_postfix_writes_it(void **state)
+{
+	static struct sessions sessions;
+	const struct trace_event events[] = {
+		{ .head = { .wall_us = noon, .session = 1, .kind = TRACE_connect },
+		  .connect = { S("smtp"), S("mx"), S("192.0.2.7:4711"), { 0 }, { 0 }, 0 } },
+		policy_of("networks_deny", "refuse"),
+		command_of("EHLO", "EHLO client.example"),
+		command_of("MAIL", "MAIL FROM:<a@b> SIZE=7"),
+		reply_of("MAIL", 250, "250 2.1.0 ok"),
+		command_of("RCPT", "rcpt to: <\"x>y\"@z> NOTIFY=NEVER"),
+		reply_of("RCPT", 550, "550 5.1.1 No such mailbox here"),
+		command_of("RCPT", "RCPT TO:<c@elsewhere.example>"),
+		policy_of("relay", "refuse"),
+		reply_of("RCPT", 554, "554 5.7.1 Not our domain; relaying is denied"),
+		command_of("RCPT", "RCPT TO:<d@z>"),
+		reply_of("RCPT", 250, "250 2.1.5 ok"),
+		command_of("RCPT", "RCPT TO:<e@z"),
+		reply_of("RCPT", 501, "501 Syntax"),
+		policy_of("errors_max", "close"),
+		command_of("", "\x1b[31m"),
+		policy_of("session_idle", "close"),
+		command_of("X\x1b", "X"),
+		policy_of("sender", "refuse"),
+	};
+	struct buf out = BUF(1 << 16);
+
+	(void)state;
+	sessions_init(&sessions);
+	log_session(&sessions, events, COUNT_OF(events), &out);
+	assert_string_equal(
+		out.at,
+		SMTPD "connect from unknown[192.0.2.7]\n" /**/
+		SMTPD "NOQUEUE: reject: CONNECT from unknown[192.0.2.7]: 554 5.7.1 networks_deny: "
+		      "\"why\"; proto=ESMTP\n" /**/
+		SMTPD "NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 550 5.1.1 <\"x\\x3Ey\"@z>: "
+		      "Recipient address rejected: User unknown: No such mailbox here; from=<a@b> "
+		      "to=<\"x\\x3Ey\"@z> proto=ESMTP helo=<client.example>\n" /**/
+		SMTPD "NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 554 5.7.1 "
+		      "<c@elsewhere.example>: Relay access denied: Not our domain; relaying is "
+		      "denied; from=<a@b> to=<c@elsewhere.example> proto=ESMTP "
+		      "helo=<client.example>\n" /**/
+		SMTPD "NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 501 5.0.0 <>: Recipient "
+		      "address rejected: Syntax; from=<a@b> to=<> proto=ESMTP "
+		      "helo=<client.example>\n"                              /**/
+		SMTPD "too many errors after RCPT from unknown[192.0.2.7]\n" /**/
+		SMTPD "timeout after UNKNOWN from unknown[192.0.2.7]\n"      /**/
+		SMTPD "NOQUEUE: reject: \"X\\x1B\" from unknown[192.0.2.7]: 554 5.7.1 sender: "
+		      "\"why\"; proto=ESMTP\n");
+	sessions_done(&sessions);
+	buf_drop(&out);
 }
 
 static void a_word_that_is_no_word_is_quoted(void **state)
@@ -406,6 +519,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_format_says_what_it_should),
+		cmocka_unit_test(each_refused_recipient_is_a_line_as_postfix_writes_it),
 		cmocka_unit_test(a_word_that_is_no_word_is_quoted),
 		cmocka_unit_test(formats_are_known_by_their_names),
 		cmocka_unit_test(metrics_count_what_happened),

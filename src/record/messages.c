@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/messages.h"
+#include "record/kept.h"
 
 #include <stdlib.h>
 
@@ -11,35 +12,6 @@ void messages_init(struct messages *messages)
 {
 	memset(messages, 0, sizeof(*messages));
 	list_init(&messages->all);
-}
-
-static void text_drop(struct str *text)
-{
-	free((char *)(uintptr_t)text->at);
-	*text = (struct str){ 0 };
-}
-
-/* As much of it as is kept, and no part of a character. */
-static struct str text_cut(struct str text, size_t max)
-{
-	if (text.len <= max)
-		return text;
-	while (max && ((unsigned char)text.at[max] & 0xc0) == 0x80)
-		max--;
-	return str_first(text, max);
-}
-
-static void text_keep(struct str *place, struct str text, size_t max)
-{
-	text = text_cut(text, max);
-	if (str_is(*place, text))
-		return;
-	text_drop(place);
-	if (!text.len)
-		return;
-	*place = (struct str){ malloc(text.len), text.len };
-	must(place->at);
-	memcpy((char *)(uintptr_t)place->at, text.at, text.len);
 }
 
 /* ---- buckets: ids come from roles that strangers talk to, the keyed hash keeps them short ---- */
@@ -100,7 +72,7 @@ static void addressee_drop(struct messages *messages, struct addressee *a)
 	if (*at)
 		*at = a->in_bucket;
 	for (size_t i = 0; i < COUNT_OF(texts); i++)
-		text_drop(texts[i]);
+		kept_drop(texts[i]);
 	free(a);
 	messages->addressees--;
 }
@@ -117,10 +89,10 @@ static void forget(struct messages *messages, struct message *message)
 		next = a->next;
 		addressee_drop(messages, a);
 	}
-	text_drop(&message->sender);
-	text_drop(&message->subject);
-	text_drop(&message->peer);
-	text_drop(&message->account);
+	kept_drop(&message->sender);
+	kept_drop(&message->subject);
+	kept_drop(&message->peer);
+	kept_drop(&message->account);
 	list_remove(&message->link);
 	messages->count--;
 	free(message);
@@ -218,7 +190,7 @@ static struct addressee *addressee_new(struct messages *messages, struct message
 	a = calloc(1, sizeof(*a));
 	must(a);
 	a->message = message;
-	text_keep(&a->address, address, ADDRESS_KEPT);
+	kept_set(&a->address, address, ADDRESS_KEPT);
 	if (message->last)
 		message->last->next = a;
 	else
@@ -250,12 +222,12 @@ static void note_accept(struct message *message, const struct sessions *sessions
 	message->accepted_us = event->head.wall_us;
 	message->session = event->head.session;
 	message->octets = accept->octets;
-	text_keep(&message->sender, accept->sender, ADDRESS_KEPT);
-	text_keep(&message->subject, accept->subject, TEXT_KEPT);
-	text_keep(&message->peer, accept->peer, ADDRESS_KEPT);
+	kept_set(&message->sender, accept->sender, ADDRESS_KEPT);
+	kept_set(&message->subject, accept->subject, TEXT_KEPT);
+	kept_set(&message->peer, accept->peer, ADDRESS_KEPT);
 	/* One that fills its place may have been cut: then it is not known whose it is. */
 	if (session && strlen(session->account) + 1 < sizeof(session->account))
-		text_keep(&message->account, str_of(session->account), ADDRESS_KEPT);
+		kept_set(&message->account, str_of(session->account), ADDRESS_KEPT);
 }
 
 /* One address may lead to several mailboxes, each an addressee of its own. */
@@ -276,11 +248,11 @@ static void note_deliver(struct messages *messages, struct message *message,
 		return;
 	a->told_us = event->head.wall_us;
 	a->session = event->head.session;
-	text_keep(&a->outcome, deliver->outcome, TEXT_KEPT);
+	kept_set(&a->outcome, deliver->outcome, TEXT_KEPT);
 	if (!deliver->account.len)
 		return;
-	text_keep(&a->account, deliver->account, ADDRESS_KEPT);
-	text_keep(&a->folder, deliver->folder, TEXT_KEPT);
+	kept_set(&a->account, deliver->account, ADDRESS_KEPT);
+	kept_set(&a->folder, deliver->folder, TEXT_KEPT);
 	a->uid = deliver->uid;
 	a->in_bucket = *bucket;
 	*bucket = a;
@@ -293,12 +265,12 @@ static void note_queued(struct messages *messages, struct message *message,
 	struct addressee *a = addressee_told(messages, message, queued->recipient, &event->head);
 
 	if (!message->sender.len)
-		text_keep(&message->sender, queued->sender, ADDRESS_KEPT);
+		kept_set(&message->sender, queued->sender, ADDRESS_KEPT);
 	if (!a)
 		return;
 	a->is_queued = true;
-	text_keep(&a->given, queued->forwarded_for, ADDRESS_KEPT);
-	text_keep(&a->outcome, S("queued"), TEXT_KEPT);
+	kept_set(&a->given, queued->forwarded_for, ADDRESS_KEPT);
+	kept_set(&a->outcome, S("queued"), TEXT_KEPT);
 }
 
 static void note_attempt(struct messages *messages, struct message *message,
@@ -310,10 +282,10 @@ static void note_attempt(struct messages *messages, struct message *message,
 	/* What comes too late counts for nothing any more. */
 	if (!a || str_is(attempt->outcome, S("late")))
 		return;
-	text_keep(&a->outcome, attempt->outcome, TEXT_KEPT);
-	text_keep(&a->enhanced, attempt->enhanced, TEXT_KEPT);
-	text_keep(&a->reply, attempt->reply, TEXT_KEPT);
-	text_keep(&a->peer, attempt->peer, TEXT_KEPT);
+	kept_set(&a->outcome, attempt->outcome, TEXT_KEPT);
+	kept_set(&a->enhanced, attempt->enhanced, TEXT_KEPT);
+	kept_set(&a->reply, attempt->reply, TEXT_KEPT);
+	kept_set(&a->peer, attempt->peer, TEXT_KEPT);
 	a->is_queued = true;
 	a->code = attempt->code;
 	a->attempts = attempt->attempts;
@@ -356,7 +328,7 @@ static void note_change(struct message *message, const struct trace_event *event
 
 	for (struct addressee *a = message->first; outcome.len && a; a = a->next)
 		if (is_pending(a) && (!change->recipient.len || a == only))
-			text_keep(&a->outcome, outcome, TEXT_KEPT);
+			kept_set(&a->outcome, outcome, TEXT_KEPT);
 }
 
 static void note_fetch(struct messages *messages, const struct trace_event *event)
@@ -381,7 +353,7 @@ static void note_notice(struct messages *messages, const struct trace_event *eve
 	if (!message)
 		message = message_new(messages, id, &event->head);
 	message->octets = event->notice.octets;
-	text_keep(&message->subject, event->notice.subject, TEXT_KEPT);
+	kept_set(&message->subject, event->notice.subject, TEXT_KEPT);
 }
 
 struct str message_named(const struct trace_event *event)

@@ -124,11 +124,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input = scan_of((struct str){ (const char *)data, size });
 	while (!scan_at_end(&input)) {
 		struct trace_event event = make();
-		const struct session *session = sessions_note(&sessions, &event);
+		struct session *session = sessions_note(&sessions, &event);
 
 		metrics_note(&metrics, &event);
 		for (enum record_log f = RECORD_LOG_NONE; f <= RECORD_LOG_DEV; f++) {
 			buf_reset(&out);
+			log_note(f, session, &event);
 			must(log_event(&out, f, "mail.example", &event, session) == OK);
 			check_lines(buf_str(&out), f, log_topic(&event));
 		}

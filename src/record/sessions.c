@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/sessions.h"
+#include "record/dialogue.h"
 
 #include <stdlib.h>
 
@@ -29,6 +30,7 @@ static void forget(struct sessions *sessions, struct session *session)
 	sessions->count--;
 	if (!session->ended_wall_us)
 		sessions->open_count--;
+	dialogue_drop(&session->dialogue);
 	free(session);
 }
 

@@ -5,6 +5,8 @@
 
 enum { SESSION_BUCKETS = 16384 };
 
+struct dialogue;
+
 struct session {
 	struct list link;          /* in `open` or `ended`, by beginning or by end */
 	struct session *in_bucket; /* the next one */
@@ -17,6 +19,7 @@ struct session {
 	char account[128];
 	char reason[24];
 	uint64_t commands, errors, messages, octets_in, octets_out, us;
+	struct dialogue *dialogue; /* dialogue.h; NULL: nobody wants it, or nothing was said */
 };
 
 struct sessions {

@@ -112,7 +112,7 @@ static void note(struct recorder *recorder, struct str record, int64_t wall_us)
 {
 	const struct record_config *config = &recorder->config;
 	struct trace_event event;
-	const struct session *session;
+	struct session *session;
 	enum err err = trace_event_decode(record, &event);
 
 	if (err)
@@ -130,6 +130,7 @@ static void note(struct recorder *recorder, struct str record, int64_t wall_us)
 	metrics_note(&recorder->metrics, &event);
 	session = sessions_note(&recorder->sessions, &event);
 	messages_note(&recorder->messages, &recorder->sessions, &event);
+	log_note(config->log, session, &event);
 	if (log_event(&recorder->log, config->log, config->hostname, &event, session))
 		recorder->metrics.log_dropped++;
 	if (recorder->log.len > BATCH_MAX)
