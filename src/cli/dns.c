@@ -44,7 +44,7 @@ static json_t *text(struct str s)
 static void add_route(struct looking *looking, const struct mail_route *route)
 {
 	if (route->verdict != ROUTE_FOUND)
-		add_row(looking, json_pack("{s:o,s:i,s:o,s:o}", "name", json_string(looking->name),
+		add_row(looking, json_pack("{s:o,s:i,s:o,s:o}", "name", text(str_of(looking->name)),
 					   "code", (int)route->code, "enhanced",
 					   text(route->enhanced), "reason", text(route->reason)));
 	for (size_t i = 0; i < route->count; i++) {
@@ -53,9 +53,10 @@ static void add_route(struct looking *looking, const struct mail_route *route)
 
 		addr_print(&hop->address, address);
 		add_row(looking,
-			json_pack("{s:s,s:i,s:o,s:s,s:b,s:I}", "name", looking->name, "preference",
-				  (int)hop->preference, "host", text(hop->host), "address", address,
-				  "secure", (int)hop->secure, "ttl", (json_int_t)route->ttl_s));
+			json_pack("{s:o,s:i,s:o,s:s,s:b,s:I}", "name", text(str_of(looking->name)),
+				  "preference", (int)hop->preference, "host", text(hop->host),
+				  "address", address, "secure", (int)hop->secure, "ttl",
+				  (json_int_t)route->ttl_s));
 	}
 	looking->failed = route->verdict == ROUTE_TEMPORARY;
 }
@@ -77,10 +78,11 @@ static void add_result(struct looking *looking, const struct dns_result *result)
 						[DNS_TEMPORARY] = "failed" };
 
 	if (result->verdict != DNS_FOUND)
-		add_row(looking, json_pack("{s:s,s:s,s:s,s:o,s:b}", "name", looking->name, "type",
-					   dns_type_name(looking->type), "outcome",
-					   outcomes[result->verdict], "data", text(result->reason),
-					   "secure", (int)result->secure));
+		add_row(looking,
+			json_pack("{s:o,s:s,s:s,s:o,s:b}", "name", text(str_of(looking->name)),
+				  "type", dns_type_name(looking->type), "outcome",
+				  outcomes[result->verdict], "data", text(result->reason), "secure",
+				  (int)result->secure));
 	for (size_t i = 0; i < result->count && result->verdict == DNS_FOUND; i++)
 		add_row(looking,
 			json_pack("{s:o,s:s,s:s,s:o,s:b,s:I}", "name", text(result->canonical),

@@ -105,7 +105,7 @@ static int create_store_as_owner(const char *folder, struct str domain)
 struct first_account {
 	const struct invocation *invocation;
 	const char *folder;
-	struct buf password;
+	struct str password;
 	pid_t child;
 };
 
@@ -123,7 +123,7 @@ static void ask_for_account(void *context, const struct config *config)
 		return;
 	there.folder = account->folder;
 	arguments = json_pack("{s:s, s:o}", "address", there.options[CLI_address], "password",
-			      control_string(buf_str(&account->password)));
+			      control_string(account->password));
 	status = ask_server(&there, &(struct asking){ .role = "store",
 						      .command = "account add",
 						      .arguments = arguments,
@@ -133,29 +133,25 @@ static void ask_for_account(void *context, const struct config *config)
 	_exit(status);
 }
 
-static int make_first_account(const struct invocation *invocation, const char *folder)
+static int make_first_account(const struct invocation *invocation, const char *folder,
+			      struct str password)
 {
 	static const struct role_ops *const store_alone[] = { &store_role, NULL };
 	static const struct str quietly[] = { S("log=text") };
 	struct first_account account = { .invocation = invocation,
 					 .folder = folder,
-					 .password = BUF(LIMIT_password) };
-	int status = read_password(invocation, invocation->options[CLI_address], &account.password);
+					 .password = password };
 	int ended = 0;
+	int status =
+		supervisor_main(&(struct supervisor_options){ .folder = folder,
+							      .overrides = quietly,
+							      .override_count = COUNT_OF(quietly),
+							      .roles = store_alone,
+							      .ready = ask_for_account,
+							      .context = &account });
 
-	if (status == EX_OK)
-		status = supervisor_main(
-			&(struct supervisor_options){ .folder = folder,
-						      .overrides = quietly,
-						      .override_count = COUNT_OF(quietly),
-						      .roles = store_alone,
-						      .ready = ask_for_account,
-						      .context = &account });
 	if (status == EX_OK && account.child > 0 && waitpid(account.child, &ended, 0) > 0)
 		status = WIFEXITED(ended) ? WEXITSTATUS(ended) : EX_SOFTWARE;
-	if (account.password.at)
-		explicit_bzero(account.password.at, account.password.len);
-	buf_drop(&account.password);
 	if (status == EX_OK)
 		printf("made the account %s\n", invocation->options[CLI_address]);
 	return status;
@@ -184,40 +180,29 @@ static int make_parts(const struct invocation *invocation, const char *folder,
 	return status;
 }
 
-int run_init(const struct invocation *invocation)
+/* Before anything is made: a second try is to find nothing there. */
+static int check_words(const struct invocation *invocation)
 {
-	OWNED(buf) struct buf text = BUF(CONFIG_ROOM);
-	const char *folder = invocation->words[0];
-	struct config *config = NULL;
-	int status;
+	const char *domain = invocation->options[CLI_domain];
 
-	if (!invocation->options[CLI_hostname] || !invocation->options[CLI_domain]) {
+	if (!invocation->options[CLI_hostname] || !domain) {
 		fputs("glasspost: init needs --hostname (this server: mail.example.org) and "
 		      "--domain "
 		      "(whose mail is ours: example.org)\n",
 		      stderr);
 		return EX_USAGE;
 	}
-	/* Before anything is made: a second try is to find nothing there. */
-	if (!is_domain_or_literal(str_of(invocation->options[CLI_domain]), true) ||
-	    invocation->options[CLI_domain][0] == '[') {
-		fprintf(stderr,
-			"glasspost: --domain %s: is no domain; write what stands behind the @ of "
-			"your addresses\n",
-			invocation->options[CLI_domain]);
-		return EX_USAGE;
-	}
-	umask(077);
-	status = make_config(invocation, &text, &config);
-	if (status == EX_OK)
-		status = make_parts(invocation, folder, config, buf_str(&text));
-	config_unref(&config);
-	if (status != EX_OK)
-		return status;
-	if (invocation->options[CLI_address])
-		status = make_first_account(invocation, folder);
-	if (status != EX_OK)
-		return status;
+	if (is_domain_or_literal(str_of(domain), true) && domain[0] != '[')
+		return EX_OK;
+	fprintf(stderr,
+		"glasspost: --domain %s: is no domain; write what stands behind the @ of "
+		"your addresses\n",
+		domain);
+	return EX_USAGE;
+}
+
+static void print_next(const struct invocation *invocation, const char *folder)
+{
 	printf("made %s\n\nnext (ports below 1024 need root; without, add --port-base 10000):\n"
 	       "  glasspost --dir %s serve\n",
 	       folder, folder);
@@ -225,5 +210,30 @@ int run_init(const struct invocation *invocation)
 		printf("  glasspost --dir %s account add anna@%s\n", folder,
 		       invocation->options[CLI_domain]);
 	printf("what can be set: %s/glasspost.conf\n", folder);
-	return EX_OK;
+}
+
+int run_init(const struct invocation *invocation)
+{
+	OWNED(buf) struct buf text = BUF(CONFIG_ROOM);
+	OWNED(buf) struct buf password = BUF(LIMIT_password);
+	const char *address = invocation->options[CLI_address];
+	const char *folder = invocation->words[0];
+	struct config *config = NULL;
+	int status = check_words(invocation);
+
+	if (status == EX_OK)
+		status = make_config(invocation, &text, &config);
+	if (status == EX_OK && address)
+		status = read_password(invocation, address, &password);
+	umask(077);
+	if (status == EX_OK)
+		status = make_parts(invocation, folder, config, buf_str(&text));
+	config_unref(&config);
+	if (status == EX_OK && address)
+		status = make_first_account(invocation, folder, buf_str(&password));
+	if (password.at)
+		explicit_bzero(password.at, password.len);
+	if (status == EX_OK)
+		print_next(invocation, folder);
+	return status;
 }

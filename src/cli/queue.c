@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* queue and message show: the store has it, we only ask. */
+/* The queue, and message show: the store has it, we only ask. */
 #include "cli/command.h"
 
 #include <stdio.h>
@@ -34,6 +34,18 @@ int run_queue_stats(const struct invocation *invocation)
 	return ask_list(invocation, "queue stats", NULL);
 }
 
+/* What other servers and senders wrote is shown, never obeyed. */
+static void print_text(const char *name, const json_t *value)
+{
+	const struct str text = { json_string_value(value), json_string_length(value) };
+	OWNED(buf) struct buf shown = BUF(4 * text.len);
+
+	if (!text.len)
+		return;
+	must(!escape_add(&shown, text));
+	printf("%-12s %.*s\n", name, STR_ARGS(buf_str(&shown)));
+}
+
 static bool print_row(void *context, const json_t *row)
 {
 	const char *name;
@@ -42,8 +54,8 @@ static bool print_row(void *context, const json_t *row)
 	(void)context;
 	json_object_foreach((json_t *)(uintptr_t)row, name, value)
 	{
-		if (json_is_string(value) && json_string_length(value))
-			printf("%-12s %s\n", name, json_string_value(value));
+		if (json_is_string(value))
+			print_text(name, value);
 		else if (json_is_integer(value))
 			printf("%-12s %lld\n", name, (long long)json_integer_value(value));
 		else if (json_is_true(value))
@@ -103,7 +115,13 @@ static int change(const struct invocation *invocation, const char *command, json
 
 static json_t *what(const struct invocation *invocation)
 {
-	return json_pack("{s:o}", "what", control_string(str_of(invocation->words[0])));
+	json_t *arguments =
+		json_pack("{s:o}", "what", control_string(str_of(invocation->words[0])));
+
+	if (invocation->options[CLI_recipient])
+		json_object_set_new(arguments, "recipient",
+				    control_string(str_of(invocation->options[CLI_recipient])));
+	return arguments;
 }
 
 int run_queue_retry(const struct invocation *invocation)

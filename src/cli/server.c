@@ -182,12 +182,25 @@ static bool add_with_role(void *context, const json_t *row)
 	return json_array_append_new(state[0], copy) == 0;
 }
 
+static bool is_role(const char *name)
+{
+	for (size_t i = 0; i < COUNT_OF(role_names); i++)
+		if (strcmp(name, role_names[i]) == 0)
+			return true;
+	fprintf(stderr, "glasspost: --role: there is no '%s'; glasspost status lists the roles\n",
+		name);
+	return false;
+}
+
 int run_fibers(const struct invocation *invocation)
 {
 	const char *only = invocation->options[CLI_role];
-	json_t *state[2] = { json_array(), NULL };
+	json_t *state[2] = { NULL, NULL };
 	int status = EX_OK;
 
+	if (only && !is_role(only))
+		return EX_USAGE;
+	state[0] = json_array();
 	for (size_t i = 0; i < COUNT_OF(role_names) && status == EX_OK; i++) {
 		if (only && strcmp(only, role_names[i]) != 0)
 			continue;

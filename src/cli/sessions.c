@@ -5,13 +5,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
+enum { LIST_MAX = 1000 }; /* the server gives no more */
+
 static int list(const struct invocation *invocation, const char *command, const char *empty)
 {
 	uint64_t limit = 0;
 	const char *text = invocation->options[CLI_limit];
 
-	if (text && !str_to_u64(str_of(text), 1000000, &limit)) {
-		fprintf(stderr, "glasspost: --limit: '%s' is no number up to 1000000\n", text);
+	if (text && !str_to_u64(str_of(text), LIST_MAX, &limit)) {
+		fprintf(stderr, "glasspost: --limit: '%s' is no number up to %d\n", text, LIST_MAX);
 		return EX_USAGE;
 	}
 	return ask_server(

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -200,6 +201,8 @@ int run_smtp(const struct invocation *invocation)
 
 	if (server < 0)
 		return EX_UNAVAILABLE;
+	/* A server that hangs up is told by what it said last and by the exit status. */
+	signal(SIGPIPE, SIG_IGN);
 	status = invocation->words[0] ? play_file(server, invocation->words[0]) : pump(server);
 	close(server);
 	return status;

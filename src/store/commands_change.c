@@ -186,6 +186,12 @@ static enum err take_what(struct control_call *call, struct altering *a, struct 
 	struct str what = control_text(call, "what");
 	uint64_t id;
 
+	a->recipient = control_text(call, "recipient");
+	/* Else what was meant for one would be done to all. */
+	if (a->recipient.len && !id_parse(what, &id))
+		return control_fail(call, "the id of a message, from glasspost queue list",
+				    "a recipient is one of a message, and %.*s is none",
+				    STR_ARGS(what));
 	if (str_is(what, S("all")))
 		return OK;
 	if (what.len > 1 && what.at[0] == '@') {
@@ -196,7 +202,6 @@ static enum err take_what(struct control_call *call, struct altering *a, struct 
 		return control_fail(call, "the id of a message, @DOMAIN or all",
 				    "nothing in the queue is called %.*s", STR_ARGS(what));
 	a->only = (int64_t)id;
-	a->recipient = control_text(call, "recipient");
 	return OK;
 }
 

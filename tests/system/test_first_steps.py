@@ -3,7 +3,9 @@
 import os
 import signal
 import smtplib
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -65,3 +67,40 @@ def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(tmp_path):
         pytest.skip("the folder is our own; shown as root only")
     assert done.returncode == 73
     assert "Permission denied" in done.stderr and "choose a folder of your own" in done.stderr
+
+
+def test_a_first_account_without_a_password_leaves_nothing_behind(tmp_path):
+    words = ["init", str(tmp_path / "mail"), "--hostname", "mail.example.org", "--domain", "example.org",
+             "--address", "anna@example.org", "--password-stdin"]
+    done = run(*words, input="\n")
+    assert done.returncode != 0 and "the password is empty" in done.stderr
+    assert not (tmp_path / "mail").exists()
+    done = run(*words, input="secret\n")
+    assert done.returncode == 0 and "made the account anna@example.org" in done.stdout, done.stderr
+
+
+def test_a_server_that_hangs_up_on_a_batch_has_the_last_word(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "batch").write_text("NOOP\n" * 50)
+
+    def hang_up():
+        end, _ = listener.accept()
+        end.sendall(b"421 4.3.2 busy; try again later\r\n")
+        end.close()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "run" / "smtp.sock"))
+        listener.listen()
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        done = run("--dir", str(tmp_path), "smtp", str(tmp_path / "batch"))
+        thread.join()
+    assert (done.returncode, done.stdout) == (65, "421 4.3.2 busy; try again later\n"), done
+
+
+def test_what_the_command_line_cannot_mean_is_said(tmp_path):
+    done = subprocess.run([PROGRAM.encode(), b"dns", b"\xff", b"A", b"--resolver", b"127.0.0.1:1"], capture_output=True, timeout=60)
+    assert done.returncode in (0, 75) and b"\\xFF" in done.stdout, done
+    done = run("--dir", str(tmp_path), "fibers", "--role", "nonsense")
+    assert done.returncode == 64 and "glasspost status lists the roles" in done.stderr
+    done = run("--dir", str(tmp_path), "session", "list", "--limit", "1001")
+    assert done.returncode == 64 and "up to 1000" in done.stderr

@@ -111,6 +111,47 @@ def test_delete_gives_up_without_a_word_to_the_sender(server, places):
     assert server.messages(ALICE) == []
 
 
+def test_one_recipient_of_a_message_is_meant_and_no_other(server, places):
+    bob, eve = f"bob@{places[0]}", f"eve@{places[1]}"
+    message = submit(server, bob, eve)
+
+    def states():
+        return [row_of(server, recipient)["state"] for recipient in (bob, eve)]
+    assert "1 recipient held" in server.run("queue", "hold", message, "--recipient", bob).stdout
+    assert states() == ["held", "waiting"]
+    assert "1 recipient" in server.run("queue", "retry", message, f"--recipient={eve}").stdout
+    wait_for(lambda: waits_after(server, eve, 2), seconds=30, what="the second attempt for eve")
+    assert row_of(server, bob)["attempts"] == 1
+    assert "1 recipient held" in server.run("queue", "hold", message, "--recipient", eve).stdout
+    assert "1 recipient" in server.run("queue", "release", message, "--recipient", bob).stdout
+    assert states()[1] == "held" and states()[0] != "held"
+    assert "1 recipient" in server.run("queue", "redirect", message, places[0], "--recipient", eve).stdout
+    assert row_of(server, eve)["destination"] == row_of(server, bob)["destination"] == places[0]
+    assert "1 recipient" in server.run("queue", "delete", message, "--recipient", eve).stdout
+    assert [row["recipient"] for row in server.rows("queue", "list")] == [bob]
+
+
+def test_a_recipient_of_no_message_is_refused_and_nothing_is_done(server, places):
+    message = submit(server, f"bob@{places[0]}")
+    for what in ("all", f"@{places[0]}"):
+        done = server.run("queue", "delete", what, "--recipient", f"bob@{places[0]}", check=False)
+        assert done.returncode == 1 and "the id of a message" in done.stderr, done.stderr
+    done = server.run("queue", "delete", message, "--recipient", "eve@other.example", check=False)
+    assert done.returncode == 1 and "that recipient of it is not waiting" in done.stderr, done.stderr
+    assert len(server.rows("queue", "list")) == 1
+
+
+def test_what_others_wrote_is_shown_and_not_obeyed(server):
+    """U+202E turns what is written after it, U+009B begins a command to the terminal."""
+    with smtplib.SMTP("127.0.0.1", server.port("smtp"), timeout=20) as smtp:
+        smtp.sendmail("a@b.example", [ALICE], "Subject: =?utf-8?q?=E2=80=AEexe.=C2=9B31mred?=\r\n\r\ntext\r\n")
+    message = server.rows("message", "list")[0]["message"]
+    print(server.rows("message", "show", message))
+    assert "\u202e" in server.rows("message", "show", message)[0]["subject"]
+    shown = server.run("message", "show", message).stdout
+    assert "\u202e" not in shown and "\x9b" not in shown and "\\xE2\\x80\\xAEexe" in shown, shown
+
+
 @pytest.mark.parametrize("command", ["retry", "hold", "release", "delete"])
 def test_what_is_not_there_is_said_and_what_to_do(server, command):
     done = server.run("queue", command, "0000000000001", check=False)
