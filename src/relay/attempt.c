@@ -41,15 +41,21 @@ static size_t count_pending(const struct attempt *a)
 	return count;
 }
 
-/* No session came about: for those who are left, this is the reason so far. Another host may do what this
-   one would not, so it is not final. */
+/* Who was taken or refused already, by another host or over a session that has ended since, stays so. */
 static void say_for_pending(struct attempt *a, struct smtp_said said)
 {
-	said.is_ours = true;
-	said.result = SMTP_DEFERRED;
 	for (size_t i = 0; i < a->claim->recipients.count; i++)
 		if (attempt_is_pending(&a->said[i]))
 			a->said[i] = said;
+}
+
+/* No session came about: for those who are left, this is the reason so far. Another host may do what this
+   one would not, so it is not final. */
+static void defer_pending(struct attempt *a, struct smtp_said said)
+{
+	said.is_ours = true;
+	said.result = SMTP_DEFERRED;
+	say_for_pending(a, said);
 }
 
 /* Every host has refused to speak with us at all (rfc5321 3.1: 554): it is final after all. */
@@ -170,7 +176,7 @@ static bool take_place(struct attempt *a) WAITS
 	for (;;) {
 		if (destination_rests(&relay->ways, a->way.key, a->arena, &rest)) {
 			a->is_site_down = true;
-			say_for_pending(a, rest);
+			defer_pending(a, rest);
 			return false;
 		}
 		if (!destination_is_full(&relay->ways, a->way.key))
@@ -310,7 +316,7 @@ static bool open_somehow(struct attempt *a, const struct way_host *host, struct 
 
 static void try_hosts(struct attempt *a, const struct way_host *hosts, size_t count) WAITS
 {
-	bool all_refuse = !a->way.is_fixed;
+	size_t refused = 0;
 
 	a->is_site_down = true;
 	for (size_t i = 0;
@@ -321,13 +327,12 @@ static void try_hosts(struct attempt *a, const struct way_host *hosts, size_t co
 		if (!take_place(a))
 			return;
 		if (open_somehow(a, &hosts[i], &said)) {
-			all_refuse = false;
 			note_place(a, NULL);
 			send_pending(a);
 			continue;
 		}
-		all_refuse = all_refuse && said.result == SMTP_REFUSED;
-		say_for_pending(a, said);
+		refused += said.result == SMTP_REFUSED;
+		defer_pending(a, said);
 		note_place(a, &said);
 		leave_place(a->relay, &a->talk.place);
 		if (!said.is_sign_in)
@@ -337,17 +342,26 @@ static void try_hosts(struct attempt *a, const struct way_host *hosts, size_t co
 		tell_sign_in(a, &hosts[i], &said);
 		a->is_site_down = true;
 	}
-	if (all_refuse)
+	/* A host that was not tried, because we are told to stop or time is up, may take it yet. */
+	if (refused == count && !a->way.is_fixed)
 		refuse_pending(a);
+}
+
+static struct addr *own_copy(const struct relay *relay, struct arena *arena)
+{
+	struct addr *copy = NEW_ARRAY(arena, struct addr, relay->own_count + 1);
+
+	for (size_t i = 0; i < relay->own_count; i++)
+		copy[i] = relay->own[i];
+	return copy;
 }
 
 static void go(struct attempt *a, bool fallback) WAITS
 {
 	struct relay *relay = a->relay;
 	struct way_host *hosts = NEW_ARRAY(a->arena, struct way_host, WAY_HOSTS_MAX);
+	struct config *config;
 	struct way_finding finding = { .resolver = relay->resolver,
-				       .hostname = relay->role->config->hostname,
-				       .own = relay->own,
 				       .own_count = relay->own_count,
 				       .session = a->claim->session,
 				       .arena = a->arena };
@@ -356,18 +370,23 @@ static void go(struct attempt *a, bool fallback) WAITS
 
 	way_of_claim(a->claim, fallback, a->arena, &a->way);
 	if (a->way.credential.len && !a->way.password.len) {
-		say_for_pending(a, said_by_us(SMTP_DEFERRED, 451, S("4.7.0"),
-					      str_print(a->arena,
-							"the password of credential %.*s does not "
-							"open: it was kept under another store.key",
-							STR_ARGS(a->way.credential))));
+		defer_pending(a, said_by_us(SMTP_DEFERRED, 451, S("4.7.0"),
+					    str_print(a->arena,
+						      "the password of credential %.*s does not "
+						      "open: it was kept under another store.key",
+						      STR_ARGS(a->way.credential))));
 		return;
 	}
+	/* A reload may come while the DNS is asked. */
+	config = config_ref(relay->role->config);
+	finding.hostname = config->hostname;
+	finding.own = own_copy(relay, a->arena);
 	count = way_find_hosts(&a->way, &finding, hosts, &why);
 	if (count)
 		try_hosts(a, hosts, count);
 	else
-		say_for_all(a, why);
+		say_for_pending(a, why);
+	config_unref(&config);
 }
 
 /* The MX hosts first, and the other host where port 25 is closed to everybody from here. */
