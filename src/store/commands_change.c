@@ -54,13 +54,11 @@ static enum err list_some(struct writer *writer, struct altering *a)
 	return err;
 }
 
-static enum err set_held(struct writer *writer, const struct altering *a,
-			 const struct queue_message *m, bool held)
+static enum err set_held(struct writer *writer, const struct queue_message *m, bool held)
 {
 	/* What is held does not grow old; released, it may be too old already. */
 	struct db_value alarm = held ? db_null() : db_int(m->expires_us);
 
-	(void)a;
 	if (m->held == held && (held || m->alarm_us))
 		return OK;
 	return db_run(writer->db, Q_queue_set_held, db_int(held), alarm, db_id(m->id));
@@ -114,7 +112,7 @@ static enum err alter_one(struct writer *writer, struct altering *a, struct alte
 	if (a->doing == DO_RELEASE || (a->doing == DO_HOLD && !a->recipient.len)) {
 		err = queue_find(writer->db, &a->arena, row->message, &message, &found);
 		if (!err && found)
-			err = set_held(writer, a, &message, a->doing == DO_HOLD);
+			err = set_held(writer, &message, a->doing == DO_HOLD);
 	}
 	/* A relay tries it at this moment; its report is the truth. */
 	if (row->row.state == QUEUE_LEASED && row->row.next_us > a->now_us) {

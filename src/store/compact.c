@@ -57,6 +57,7 @@ struct moving {
 	char *octets[BODIES_ONCE]; /* from malloc */
 	size_t count;
 	uint64_t moved;
+	bool is_unreadable; /* a body, or the whole file */
 };
 
 static enum err list_bodies(struct db *db, void *arg)
@@ -85,24 +86,27 @@ static enum err list_bodies(struct db *db, void *arg)
 	return err;
 }
 
+static enum err load_body(struct moving *m, size_t i)
+{
+	const struct body_place *p = &m->places[i];
+
+	if (p->length > BODY_LARGEST)
+		return fault(ERR_LIMIT, "body %llu is too large to move",
+			     (unsigned long long)p->body);
+	m->octets[i] = malloc(p->length + 1);
+	must(m->octets[i]);
+	/* A damaged body stays where it is: moving would give it a fresh checksum. */
+	return bodies_read_whole(m->bodies, p, m->octets[i]);
+}
+
 static enum err load_bodies(struct db *db, void *arg)
 {
 	struct moving *m = arg;
 	enum err err = list_bodies(db, m);
 
 	for (size_t i = 0; !err && i < m->count; i++) {
-		const struct body_place *p = &m->places[i];
-
-		if (p->length > BODY_LARGEST)
-			return fault(ERR_LIMIT, "body %llu is too large to move",
-				     (unsigned long long)p->body);
-		/* A damaged body stays where it is: moving would give it a fresh checksum. */
-		err = bodies_verify(m->bodies, p);
-		if (err)
-			return err;
-		m->octets[i] = malloc(p->length + 1);
-		must(m->octets[i]);
-		err = bodies_read(m->bodies, p, 0, m->octets[i], p->length);
+		err = load_body(m, i);
+		m->is_unreadable = err && err != ERR_BUSY;
 	}
 	return err;
 }
@@ -216,6 +220,7 @@ static enum err remove_segment(struct store *store, uint64_t number) WAITS
 	return err ? err : store_commit(store, &r.job);
 }
 
+/* What is wrong with this segment alone is told, and the others are compacted all the same. */
 static enum err compact_one(struct store *store, const struct candidate *candidate,
 			    struct compact_result *out) WAITS
 {
@@ -236,6 +241,9 @@ static enum err compact_one(struct store *store, const struct candidate *candida
 	if (!err) {
 		out->segments++;
 		out->octets += candidate->end;
+	} else if (m->is_unreadable) {
+		store_trouble(store, err, "the segment stays as it is");
+		err = OK;
 	}
 	free(m);
 	return err;
@@ -251,13 +259,8 @@ enum err store_compact(struct store *store, bool all, struct compact_result *out
 		return fault(ERR_BUSY, "a compaction is under way");
 	store->compacting = true;
 	err = store_read(store, choose, &choosing);
-	for (size_t i = 0; !err && i < choosing.count; i++) {
+	for (size_t i = 0; !err && i < choosing.count; i++)
 		err = compact_one(store, &choosing.found[i], &ours);
-		if (err == ERR_CORRUPT || err == ERR_LIMIT) {
-			store_trouble(store, err, "the segment stays as it is");
-			err = OK;
-		}
-	}
 	store->compacting = false;
 	if (out)
 		*out = ours;

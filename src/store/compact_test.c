@@ -213,6 +213,54 @@ static void a_damaged_body_stays_where_it_is(void **state)
 	fixture_run(&(struct fixture){ .body = damaged, .config_text = "segment_size = 1M\n" });
 }
 
+static void without_a_file(struct fixture *f) WAITS
+{
+	struct compact_result result = { 0 };
+	char path[400];
+
+	fill(f);
+	thin_out(f);
+	fixture_reopen(f); /* so that no file is open from before */
+	snprintf(path, sizeof(path), "%s/bodies/00000001.seg", f->folder);
+	CHECK(unlink(path) == 0);
+	CHECK(store_compact(f->store, false, &result) == OK && result.segments == 3);
+}
+
+static void a_body_file_that_is_missing_keeps_no_other_from_being_compacted(void **state)
+{
+	(void)state;
+	fixture_run(
+		&(struct fixture){ .body = without_a_file, .config_text = "segment_size = 1M\n" });
+}
+
+static void never_at_rest(struct fixture *f) WAITS
+{
+	struct fiber_group group;
+	size_t before;
+
+	fill(f);
+	thin_out(f);
+	before = count_files(f);
+	group_init(&group);
+	CHECK(fiber_spawn(&group, "upkeep", store_upkeep, f->store, NULL) == OK);
+	for (uint64_t second = 0; second < 1200; second++) {
+		CHECK(hand_one(f, 10000 + second, ANNA, "Subject: x\r\n\r\nx\r\n") ==
+		      DELIVERY_DONE);
+		CHECK(fiber_sleep(in_ms(1000)) == OK);
+	}
+	CHECK(before == 5 && count_files(f) == 2);
+	group_stop(&group);
+	group_wait_through(&group);
+}
+
+static void a_store_that_never_rests_is_compacted_too(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = never_at_rest,
+				       .config_text = "segment_size = 1M\ndurable = no\n",
+				       .simulated = true });
+}
+
 static void leftovers(struct fixture *f) WAITS
 {
 	unsigned char octets[SEGMENT_HEADER];
@@ -311,6 +359,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_that_are_mostly_dead_go_while_mail_is_being_read),
 		cmocka_unit_test(a_damaged_body_stays_where_it_is),
+		cmocka_unit_test(a_body_file_that_is_missing_keeps_no_other_from_being_compacted),
+		cmocka_unit_test(a_store_that_never_rests_is_compacted_too),
 		cmocka_unit_test(files_that_no_row_knows_are_removed_at_the_start_if_they_are_ours),
 		cmocka_unit_test(a_removal_that_failed_is_made_up_for_by_the_next_compaction),
 		cmocka_unit_test(a_crash_between_the_removal_of_a_file_and_of_its_row_is_no_damage),

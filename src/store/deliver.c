@@ -488,9 +488,9 @@ void delivery_prepare_at(const struct config *config, int64_t at_us, const struc
 	d->ask = ask;
 	d->any_sender = config->accept_any_password;
 	d->received_us = at_us;
-	d->expires_us = at_us + 1000 * config->queue_expire;
-	if (config->queue_delay_warning)
-		d->warns_us = at_us + 1000 * config->queue_delay_warning;
+	d->alarm_us = d->expires_us = at_us + 1000 * config->queue_expire;
+	if (config->queue_delay_warning && config->queue_delay_warning < config->queue_expire)
+		d->alarm_us = at_us + 1000 * config->queue_delay_warning;
 	d->size = RETURN_PATH_FIXED + ask->sender.len + d->octets.len;
 	d->outcomes = NEW_ARRAY(&d->arena, uint64_t, count + 1);
 	config_policy(config, ask->create, &d->policy);

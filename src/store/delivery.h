@@ -34,7 +34,7 @@ struct delivery {
 	uint64_t remote_max; /* recipients elsewhere that the sender may have now */
 	bool any_sender;     /* accept_any_password */
 	int64_t received_us;
-	int64_t expires_us, warns_us; /* of what is queued; warns_us 0: never */
+	int64_t expires_us, alarm_us; /* of what is queued: given up, and looked at by the keeper */
 	uint64_t size;                /* as it will be read */
 	struct arena arena; /* what the writer makes of it; the fiber reads it after the commit */
 	uint64_t *outcomes; /* enum delivery_outcome, one a recipient */

@@ -18,11 +18,10 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CHECKPOINT_OCTETS = 16 << 20, SIM_COMMIT_US = 1500, ROOM_KNOWN_MS = 1000 };
+enum { CHECKPOINT_OCTETS = 16 << 20, SIM_COMMIT_US = 1500 };
 
 _Static_assert(sizeof("Return-Path: <>\r\n") - 1 == RETURN_PATH_FIXED, "as it is printed");
 

@@ -76,15 +76,12 @@ static void a_sender_is_warned_once_and_told_when_it_is_given_up(void **state)
 	fixture_run(&(struct fixture){ .body = ages, .config_text = RELAYING, .simulated = true });
 }
 
-static void hold_one(const struct fixture *f, int state)
+static void run_sql(const struct fixture *f, const char *order)
 {
 	sqlite3 *handle;
 	char path[400];
-	char order[100];
 
 	snprintf(path, sizeof(path), "%s/glasspost.db", f->folder);
-	snprintf(order, sizeof(order), "UPDATE queue_recipient SET state = %d WHERE number = 1",
-		 state);
 	must(sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK);
 	must(sqlite3_exec(handle, order, NULL, NULL, NULL) == SQLITE_OK);
 	must(sqlite3_close(handle) == SQLITE_OK);
@@ -101,7 +98,7 @@ static void ages_but_for_one(struct fixture *f) WAITS
 	add_account(f, "anna@example.org", NULL, -1);
 	s.account = sign_in_as(f, "anna@example.org");
 	CHECK(send_mail(f, &s, out) == OK);
-	hold_one(f, QUEUE_HELD);
+	run_sql(f, "UPDATE queue_recipient SET state = 2 WHERE number = 1");
 	for (int day = 0; day < 30; day++) {
 		CHECK(fiber_sleep(in_ms(24 * 3600 * 1000)) == OK);
 		CHECK(queue_run_due(f->store) == OK);
@@ -149,6 +146,70 @@ static void a_sender_is_warned_also_while_an_attempt_is_under_way(void **state)
 				       .simulated = true });
 }
 
+static void is_held_while_it_is_tried(struct fixture *f) WAITS
+{
+	struct claimed c;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(send_one(f, 7, sign_in_as(f, "anna@example.org"), "bob@far.example") ==
+	      DELIVERY_DONE);
+	CHECK(fiber_sleep(in_ms((5 * 24 * 60 - 10) * 60000ll)) == OK);
+	CHECK(claim(f, &c));
+	run_sql(f, "UPDATE queue_message SET held = 1, alarm_us = NULL");
+	CHECK(fiber_sleep(in_ms(20 * 60000)) == OK);
+	CHECK(report(f, &c, &deferred) == 1);
+	drop_claim(&c);
+	CHECK(state_of(f, 7, 0) == QUEUE_HELD);
+	CHECK(inbox_count(f, "anna@example.org") == 0);
+}
+
+static void what_is_held_while_it_is_tried_does_not_grow_old_either(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){
+		.body = is_held_while_it_is_tried, .config_text = RELAYING, .simulated = true });
+}
+
+enum { LISTS = 8, MEMBERS = 500 };
+
+/* As many as a message may lead to, each with as long a reply as is kept. */
+static void is_for_very_many(struct fixture *f) WAITS
+{
+	struct sending s = { .message = 7,
+			     .sender = "anna@example.org",
+			     .body = S("Subject: all\r\n\r\nx\r\n") };
+	char lists[LISTS][40];
+	char member[300];
+	uint64_t out[8];
+
+	add_account(f, "anna@example.org", NULL, -1);
+	for (int list = 0; list < LISTS; list++) {
+		snprintf(lists[list], sizeof(lists[list]), "list%d@example.org", list);
+		s.to[list] = lists[list];
+		for (int i = 0; i < MEMBERS; i++) {
+			snprintf(member, sizeof(member), "%d.%d.%060d@%060d.%060d.%050d.example",
+				 list, i, 1, 1, 1, 1);
+			add_alias(f, lists[list], member);
+		}
+	}
+	CHECK(send_mail(f, &s, out) == OK && out[LISTS - 1] == DELIVERY_DONE);
+	run_sql(f, "UPDATE queue_recipient SET code = 450, enhanced = '4.2.0',"
+		   " reply = printf('%.300c', 'r'), peer = printf('%.200c', 'p')");
+	CHECK(fiber_sleep(in_ms(5 * 24 * 3600 * 1000ll)) == OK);
+	CHECK(queue_run_due(f->store) == OK);
+	CHECK(state_of(f, 7, 0) == QUEUE_EXPIRED);
+	CHECK(state_of(f, 7, LISTS * MEMBERS - 1) == QUEUE_EXPIRED);
+	CHECK(inbox_count(f, "anna@example.org") == 1);
+}
+
+static void a_sender_is_told_of_however_many_recipients_there_were(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = is_for_very_many,
+				       .config_text = RELAYING "queue_delay_warning = 0\n",
+				       .simulated = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +217,8 @@ int main(void)
 		cmocka_unit_test(a_sender_is_warned_once_and_told_when_it_is_given_up),
 		cmocka_unit_test(a_recipient_that_is_held_does_not_grow_old),
 		cmocka_unit_test(a_sender_is_warned_also_while_an_attempt_is_under_way),
+		cmocka_unit_test(what_is_held_while_it_is_tried_does_not_grow_old_either),
+		cmocka_unit_test(a_sender_is_told_of_however_many_recipients_there_were),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

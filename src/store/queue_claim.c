@@ -194,8 +194,8 @@ static enum err fetch(struct db *db, void *arg)
 	bool found = false;
 	enum err err = queue_find(db, &arena, f->message, &message, &found);
 
-	if (!err && (!found || !message.body))
-		err = fault(ERR_NOT_FOUND, "the message was deleted meanwhile");
+	if (!err && (!found || !message.body)) /* what is leased is not deleted */
+		err = fault(ERR_CORRUPT, "the message has lost its body");
 	/* All of it before the first octet leaves: what is damaged must not be somebody else's letter. */
 	if (!err)
 		err = bodies_verify(
@@ -208,7 +208,7 @@ static enum err fetch(struct db *db, void *arg)
 	return err;
 }
 
-/* A compaction may move it while it is read: then it is looked up once more. */
+/* A compaction may move it while it is read: then it is looked up once more. What is not found even so has lost its file. */
 static enum err fetch_body(struct store *store, const struct claiming *c, struct body *out) WAITS
 {
 	enum err err = ERR_NOT_FOUND;
@@ -224,6 +224,12 @@ static enum err fetch_body(struct store *store, const struct claiming *c, struct
 		if (!err && out->fd < 0)
 			out->octets = str_dup(c->arena, out->octets);
 		body_writer_done(&writer);
+	}
+	if (err == ERR_NOT_FOUND) {
+		char text[FAULT_TEXT_MAX];
+
+		snprintf(text, sizeof(text), "%s", fault_text());
+		err = fault(ERR_CORRUPT, "%s", text);
 	}
 	return err;
 }
@@ -300,7 +306,7 @@ static enum err run_holding(struct writer *writer, struct job *job)
  */
 static void hold_damaged(struct store *store, struct claiming *c) WAITS
 {
-	struct queue_lease *lease = queue_lease_find(store->queue, c->lease);
+	struct queue_lease *lease;
 	char why[FAULT_TEXT_MAX];
 	char id[ID_TEXT + 1];
 	char advice[200];
@@ -310,6 +316,7 @@ static void hold_damaged(struct store *store, struct claiming *c) WAITS
 	c->job.run = run_holding;
 	if (store_commit(store, &c->job))
 		return; /* it stays leased, and comes again when that ends */
+	lease = queue_lease_find(store->queue, c->lease); /* another run may have ended it */
 	if (lease)
 		queue_lease_end(store->queue, lease);
 	TRACE(store->trace, 0, 0, queue_change, .message = str_of(id), .what = S("hold"),
@@ -404,6 +411,7 @@ enum err store_queue_claim(struct peer *peer, unsigned index, const struct ask_q
 			if (err != ERR_CORRUPT)
 				return err;
 			hold_damaged(store, &c);
+			secret_wipe(&c.password);
 			*answer = (struct answer_queue_claim){ .body = BODY_EMPTY };
 			err = OK;
 			continue;

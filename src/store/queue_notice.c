@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-enum { WORDS_MAX = 4 << 20 }; /* a thousand recipients with their replies, and what comes back */
+/* All recipients that a message may have, with their replies (3 KiB each at most), and what comes back. */
+enum { WORDS_MAX = LIMIT_delivery_addresses * 3072 + 4 * LIMIT_queue_return };
 
 void notices_init(struct notices *n, struct store *store)
 {

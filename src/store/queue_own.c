@@ -321,24 +321,25 @@ void queue_peer_gone(struct peer *peer)
 	peer->queue_owner = 0;
 }
 
-/* One run that nobody speaks for any more, taken out of the table; 0: there is none. */
-static uint64_t take_gone(struct queue *queue)
+/* One run that nobody speaks for any more; 0: there is none. */
+static uint64_t find_gone(struct queue *queue)
 {
-	for (size_t i = 0; i < queue->owners.bucket_count; i++) {
-		struct table_item *item = queue->owners.buckets[i];
-
-		for (; item; item = item->next) {
-			struct queue_owner *known = CONTAINER_OF(item, struct queue_owner, item);
-			uint64_t owner = item->key;
-
-			if (known->channels)
-				continue;
-			table_remove(&queue->owners, item);
-			free(known);
-			return owner;
-		}
-	}
+	for (size_t i = 0; i < queue->owners.bucket_count; i++)
+		for (struct table_item *item = queue->owners.buckets[i]; item; item = item->next)
+			if (!CONTAINER_OF(item, struct queue_owner, item)->channels)
+				return item->key;
 	return 0;
+}
+
+/* Unless it has come back meanwhile. */
+static void forget_gone(struct queue *queue, uint64_t owner)
+{
+	struct queue_owner *known = find_owner(queue, owner);
+
+	if (!known || known->channels)
+		return;
+	table_remove(&queue->owners, &known->item);
+	free(known);
 }
 
 enum err queue_collect(struct store *store) WAITS
@@ -348,9 +349,12 @@ enum err queue_collect(struct store *store) WAITS
 	enum err err = OK;
 	uint64_t owner;
 
-	while (!err && (owner = take_gone(queue))) {
+	/* It is known until all is given back: what a full disk did not let us give is given the next time. */
+	while (!err && (owner = find_gone(queue))) {
 		forget_leases(queue, owner, false);
 		err = give_back(store, owner, OF_GONE, (struct u64s){ 0 });
+		if (!err)
+			forget_gone(queue, owner);
 	}
 	while (!list_is_empty(&queue->ages)) {
 		struct queue_lease *lease = CONTAINER_OF(queue->ages.next, struct queue_lease, age);

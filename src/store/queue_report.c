@@ -34,7 +34,8 @@ static void defer(struct reporting *r, struct report_row *row, bool is_unknown)
 	struct queue_recipient *after = &row->after;
 	int64_t lease_end_us = row->before.next_us;
 
-	if (r->now_us >= r->message.expires_us && !is_unknown) {
+	/* What was held meanwhile does not grow old. */
+	if (r->now_us >= r->message.expires_us && !is_unknown && !r->message.held) {
 		after->state = QUEUE_EXPIRED;
 		row->outcome = "expired";
 		return;

@@ -195,12 +195,11 @@ static bool needs_utf8(const struct delivery *d)
 enum err queue_add(struct writer *writer, const struct delivery *d, uint64_t body)
 {
 	const struct ask_deliver *ask = d->ask;
-	int64_t alarm_us = d->warns_us && d->warns_us < d->expires_us ? d->warns_us : d->expires_us;
 	enum err err = db_run(writer->db, Q_queue_message_add, db_id(ask->message), db_id(body),
 			      db_id(d->octets.len), db_str(ask->sender), db_str(ask->envelope_id),
 			      db_id(ask->ret), db_id(needs_utf8(d)), db_id(ask->body_type),
 			      db_id(ask->session), db_id(d->account), db_int(d->received_us),
-			      db_int(d->expires_us), db_int(alarm_us), db_id(d->leaving_count),
+			      db_int(d->expires_us), db_int(d->alarm_us), db_id(d->leaving_count),
 			      db_str(d->sent_as));
 
 	for (size_t i = 0; !err && i < d->leaving_count; i++)
@@ -244,7 +243,7 @@ void queue_tell_added(struct store *store, const struct delivery *d)
 		sites_note(queue->sites, address_domain(address), flow, d->received_us, 1);
 		waitq_wake_one(&queue->due);
 	}
-	queue_alarm_at(queue, d->warns_us ? d->warns_us : d->expires_us);
+	queue_alarm_at(queue, d->alarm_us);
 }
 
 /* ---- changes ---- */

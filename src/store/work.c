@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/statvfs.h>
 
-enum { ROOM_KNOWN_MS = 1000, IDLE_MS = 2000 };
+enum { ROOM_KNOWN_MS = 1000, IDLE_MS = 2000, BUSY_MS = 10 * 60 * 1000 };
 
 /* ---- worker threads ---- */
 
@@ -143,7 +143,8 @@ void store_policy(const struct store *store, bool create, struct resolve_policy 
 
 /*
  * After a burst, once nothing was committed for a while: the log is carried over and begun anew, so
- * that the next start is quick, and segments that are mostly dead are compacted.
+ * that the next start is quick, and segments that are mostly dead are compacted. Where mail never rests it is
+ * done every BUSY_MS, or what is deleted would fill the disk.
  */
 void store_upkeep(void *arg) WAITS
 {
@@ -152,15 +153,17 @@ void store_upkeep(void *arg) WAITS
 
 	while (!fiber_is_stopping()) {
 		struct job job = { .checkpoint = true };
+		moment latest;
 		enum err err;
 
 		if (store->commits == seen && waitq_wait(&store->committed, NEVER))
 			return;
+		latest = in_ms(BUSY_MS);
 		do {
 			seen = store->commits;
 			if (fiber_sleep(in_ms(IDLE_MS)))
 				return;
-		} while (store->commits != seen);
+		} while (store->commits != seen && now() < latest);
 		(void)!store_commit(store, &job);
 		err = store_compact(store, false, NULL);
 		if (err && err != ERR_STOPPED)
