@@ -377,5 +377,7 @@ def write(name):
 
 
 if __name__ == "__main__":
+    if not FILMS.keys() >= set(sys.argv[1:]):
+        sys.exit(f"{__doc__}\nNAME: {' '.join(FILMS)}")
     for one in sys.argv[1:] or FILMS:
         write(one)
