@@ -70,10 +70,23 @@ export function sessionsJoined(asked: SessionRow[], live: LiveSession[]): LiveSe
 	return [...known.values(), ...joined].sort((a, b) => b.start.localeCompare(a.start)).slice(0, ROWS_MAX);
 }
 
-const STATE_OF_OUTCOME: Record<string, string> = {
-	delivered: "delivered", relayed: "delivered", deferred: "deferred", failed: "failed", expired: "failed",
-	unknown: "deferred", "over-quota": "failed",
-};
+/* Of an attempt elsewhere; "unknown": nobody knows whether it arrived, so it is tried again. */
+const STATE_OF_ATTEMPT: Record<string, string> = { delivered: "delivered", relayed: "delivered", deferred: "deferred", unknown: "deferred" };
+
+/* What the message is to one of its recipients then, in the server's words; null: the event says nothing of it. */
+function stateSaid(event: TraceEvent): string | null {
+	const outcome = text(event, "outcome");
+	switch (event.kind) {
+	case "queued":
+		return "queued";
+	case "deliver":
+		return outcome === "delivered" ? outcome : "failed";
+	case "attempt":
+		return outcome === "late" ? null : STATE_OF_ATTEMPT[outcome] ?? "failed";
+	default:
+		return null;
+	}
+}
 
 export function messagesAfter(rows: MessageRow[], event: TraceEvent): MessageRow[] {
 	const id = text(event, "message");
@@ -82,10 +95,10 @@ export function messagesAfter(rows: MessageRow[], event: TraceEvent): MessageRow
 	const at = rows.findIndex((row) => row.message === id);
 	if (event.kind === "accept" && at < 0)
 		return [messageAccepted(event, id), ...rows].slice(0, ROWS_MAX);
-	if (at < 0 || !["attempt", "queued", "deliver"].includes(event.kind))
+	const state = stateSaid(event);
+	if (at < 0 || !state)
 		return rows;
 	const row = rows[at]!;
-	const state = event.kind === "queued" ? "queued" : STATE_OF_OUTCOME[text(event, "outcome")] ?? row.state;
 	/* One recipient's outcome is the message's when it has no other; else only the server knows. */
 	const next = row.recipients.length > 1 && row.state !== state && row.state !== "queued" ? "mixed" : state;
 	return next === row.state ? rows : replaced(rows, at, { ...row, state: next });

@@ -105,6 +105,16 @@ test("the lists follow the events: a session appears, moves and ends", () => {
 	assert.equal(messages[0]!.state, "deferred");
 });
 
+test("what became of a message is what the server calls it", () => {
+	const [accepted] = messagesAfter([], made("accept", 1, { message: "m", recipients: "x@y.example" }));
+	const after = (kind: string, outcome: string) => messagesAfter([accepted!], made(kind, 2, { message: "m", recipient: "x@y.example", outcome }))[0]!.state;
+	for (const [kind, outcome, state] of [
+		["deliver", "loop", "failed"], ["deliver", "over-rate", "failed"], ["deliver", "unknown", "failed"], ["deliver", "delivered", "delivered"],
+		["attempt", "unknown", "deferred"], ["attempt", "expired", "failed"], ["attempt", "late", "delivered"], ["queued", "", "queued"], ["queue_change", "failed", "delivered"],
+	] as const)
+		assert.equal(after(kind, outcome), state, `${kind} ${outcome}`);
+});
+
 const TWO_HOPS = [
 	"Return-Path: <a@sender.example>",
 	"Received: from mx.middle.example (mx.middle.example [192.0.2.7])",
