@@ -28,6 +28,7 @@
 
 struct world;
 
+/* The first one of a process draws what str_hash is keyed by: no table is older. */
 struct world *world_real_new(void);
 struct world *world_sim_new(uint64_t seed);
 /* Stops the fibers that are left and runs them until they have unwound, then frees the world. */

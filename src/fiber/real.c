@@ -426,8 +426,19 @@ static void real_drop(struct world *world)
 	free(real);
 }
 
+/* What strangers name is looked up in tables by its hash: which ones meet in a bucket is not for them to choose. */
+static void key_tables(void)
+{
+	uint64_t seed;
+
+	system_random(&seed, sizeof(seed));
+	str_hash_seed(seed);
+}
+
 struct world *world_real_new(void)
 {
+	static pthread_once_t keyed = PTHREAD_ONCE_INIT;
+
 	static const struct world_ops ops = {
 		.now = real_now,
 		.wall_us = real_wall_us,
@@ -444,7 +455,7 @@ struct world *world_real_new(void)
 	struct real_world *real = calloc(1, sizeof(*real));
 	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
 
-	must(real);
+	must(real && pthread_once(&keyed, key_tables) == 0);
 	world_init(&real->world, &ops, false);
 	real->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	real->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

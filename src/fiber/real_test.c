@@ -428,9 +428,22 @@ static void each_thread_may_run_a_world(void **state)
 	}
 }
 
+/* ---- chance ---- */
+
+static uint64_t unkeyed; /* a hash from before there was a world */
+
+static void tables_are_keyed_by_chance(void **state)
+{
+	struct world *world = world_of_kind(state);
+
+	world_drop(&world);
+	assert_true(str_hash(S("mail.example")) != unkeyed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		IN_REAL(tables_are_keyed_by_chance),
 		IN_REAL(descriptors_are_waited_for),
 		IN_REAL(a_refused_datagram_passes),
 		IN_REAL(inherited_sockets_become_streams),
@@ -442,5 +455,6 @@ int main(void)
 		IN_REAL(each_thread_may_run_a_world),
 	};
 
+	unkeyed = str_hash(S("mail.example"));
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
