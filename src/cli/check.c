@@ -46,12 +46,13 @@ static const char *lacking(const struct sandbox_report *report)
 }
 
 static int try_role(const struct invocation *invocation, const struct config *config,
-		    const char *role, json_t *rows)
+		    enum role_kind kind, json_t *rows)
 {
 	struct sandbox_trial trials[SANDBOX_TRIALS_MAX];
 	struct sandbox_report report;
 	struct arena arena = { 0 };
-	bool has_folder = strcmp(role, "store") == 0;
+	const char *role = role_kind_name(kind);
+	bool has_folder = kind == ROLE_STORE;
 	struct str store = str_print(&arena, "%s/store", invocation->folder);
 	struct str store_key = str_print(&arena, "%s/store/store.key", invocation->folder);
 	struct str tls_key =
@@ -61,7 +62,7 @@ static int try_role(const struct invocation *invocation, const struct config *co
 	size_t count = 0;
 	int status = EX_OK;
 	enum err err = sandbox_try(
-		&(struct sandbox_request){ .role = role,
+		&(struct sandbox_request){ .role = role_sandbox_row(kind, config),
 					   .folder = has_folder ? str_dup_c(&arena, store) : NULL,
 					   .user = str_dup_c(&arena, config->user),
 					   .required = str_is(config->sandbox, S("required")),
@@ -97,7 +98,7 @@ static int check_sandboxes(const struct invocation *invocation, const struct con
 	int status = EX_OK;
 
 	for (size_t i = 0; cli_roles[i]; i++) {
-		int one = try_role(invocation, config, role_kind_name(cli_roles[i]->kind), rows);
+		int one = try_role(invocation, config, cli_roles[i]->kind, rows);
 
 		status = one == EX_OK ? status : one;
 	}

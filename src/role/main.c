@@ -83,6 +83,12 @@ static enum err enter_sandbox(struct process *process, char **words)
 	return sandbox_enter(&request, &process->report);
 }
 
+/* What the relay may is the operator's wish in one thing. */
+const char *role_sandbox_row(enum role_kind kind, const struct config *config)
+{
+	return kind == ROLE_RELAY && config->relay_sockets ? "relay-sockets" : role_kind_name(kind);
+}
+
 /* "relay" or "relay-sockets": a row of its own, or one that begins like it. */
 static bool is_row_of(enum role_kind kind, const char *row)
 {
@@ -94,12 +100,9 @@ static bool is_row_of(enum role_kind kind, const char *row)
 
 int role_main(const struct role_ops *ops, int argc, char **argv)
 {
-	static const char *const names[] = { "none",   "supervisor", "gate-mx", "gate-user",
-					     "filter", "store",      "relay",   "web" };
 	struct process process = { .ops = ops };
 	struct world *world;
 
-	static_assert(COUNT_OF(names) == ROLE_KINDS);
 	if (argc != 7 || !is_row_of(ops->kind, argv[6]) || channel_of_fd(BOSS_FD, &process.boss)) {
 		fprintf(stderr, "glasspost role %s: is started by the supervisor only\n",
 			role_kind_name(ops->kind));
@@ -113,8 +116,7 @@ int role_main(const struct role_ops *ops, int argc, char **argv)
 		return 78;
 	}
 	set_title(ops, argc, argv);
-	trace_set_role_names(names, COUNT_OF(names));
-	trace_set_clock(now, wall_us);
+	role_name_traces();
 	world = world_real_new();
 	if (world_spawn(world, "role", role_fiber, &process))
 		return 70;

@@ -80,6 +80,10 @@ void role_run(const struct role_ops *ops, struct channel *boss, bool together) W
  * process's title.
  */
 int role_main(const struct role_ops *ops, int argc, char **argv);
+/* Tells trace how roles are called, and by which clock their events are stamped: once a process. */
+void role_name_traces(void);
+/* That row: what the sandbox of a role is called under this configuration. */
+const char *role_sandbox_row(enum role_kind kind, const struct config *config);
 
 /*
  * The same steps without a boss channel, for the house that runs all roles in one process: no

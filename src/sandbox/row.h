@@ -39,8 +39,8 @@ void progress_done(struct progress *progress, const char *format, ...) PRINTF_LI
 void progress_lacks(struct progress *progress, const char *what);
 
 /*
- * Landlock, in two steps: the folder is opened before the user changes. What the kernel lacks is
- * told to `progress`; an error means that the row asks for something that is not there.
+ * Landlock, before the user changes, who may not open the folder. What the kernel lacks is told to
+ * `progress`; an error means that the row asks for something that is not there.
  */
 [[nodiscard]] enum err landlock_enter(const struct sandbox_row *row, const char *folder,
 				      struct progress *progress);

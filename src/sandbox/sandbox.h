@@ -3,9 +3,9 @@
 /*
  * sandbox: what a role may do, told to the kernel before the first stranger's byte is read.
  *
- * roles.def has one row a role: user, paths, system calls as promises, limits. sandbox_enter applies
- * the row: rlimits, no new privileges, user and group, not dumpable, Landlock (files, TCP, scopes),
- * seccomp. What the kernel lacks is named in the report and passed over, unless `required`.
+ * roles.def has one row a role: system calls as promises, files, TCP, limits, capabilities. sandbox_enter
+ * applies the row: rlimits, no new privileges, Landlock (files, TCP, scopes), user and group, no
+ * capabilities, not dumpable, seccomp. What the kernel lacks is named in the report and passed over, unless `required`.
  *
  * Invariants
  *  (1) After sandbox_enter nothing in this process can undo it.

@@ -30,8 +30,8 @@
 
 #include <cmocka.h>
 
-static const char *const roles[] = { "supervisor", "gate-mx", "gate-user",
-				     "filter",     "store",   "relay" };
+static const char *const roles[] = { "supervisor", "gate-mx", "gate-user",     "filter",
+				     "store",      "relay",   "relay-sockets", "web" };
 
 static char folder[] = "/tmp/glasspost-sandbox-XXXXXX";
 

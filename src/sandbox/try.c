@@ -233,7 +233,7 @@ static const struct trial trials[SANDBOX_TRIALS_MAX] = {
 	{ "bind and listen on a TCP port", bind_and_listen, P(listen), false },
 	{ "make an IPv4 socket", socket_inet, P(listen) | P(connect), false },
 	{ "send a UDP datagram", send_udp, P(listen) | P(connect), false },
-	{ "make a UNIX socket", socket_unix, P(listen), false },
+	{ "make a UNIX socket", socket_unix, P(listen) | P(unix), false },
 	{ "make a netlink socket", socket_netlink, NEVER_GIVEN, false },
 	{ "run a program", exec_true, P(exec), true },
 	{ "trace another role", trace_other, NEVER_GIVEN, false },

@@ -76,8 +76,8 @@ static enum err check_part(const char *path, const struct stat *whole, const str
 	    !(to && status.st_uid == to->pw_uid))
 		return fault(ERR_CONFIG,
 			     "%s: belongs to user %u, who is neither us nor the owner "
-			     "of the directory; give it back with: chown",
-			     path, (unsigned)status.st_uid);
+			     "of the directory; give it back with: chown %u %s",
+			     path, (unsigned)status.st_uid, (unsigned)whole->st_uid, path);
 	return OK;
 }
 

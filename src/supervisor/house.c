@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/crew.h"
-#include "supervisor/names.h"
 
 #include <stdlib.h>
 
@@ -45,7 +44,7 @@ enum err house_start(const struct house_options *options, struct buf *complaints
 		return err;
 	house = calloc(1, sizeof *house);
 	must(house);
-	set_trace_names();
+	role_name_traces();
 	copy_options(&house->crew, options);
 	err = take_certificate(&house->crew, options, config);
 	if (err) {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pwd.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,21 +43,24 @@ static struct str role_user(const struct crew *crew)
 	return getpwnam("glasspost") ? S("glasspost") : S("");
 }
 
-/* Between fork and exec only what is safe there: no memory is asked for. */
-_Noreturn static void become_role(char *const *words, char *const *environment, int boss)
+/*
+ * We wait until the new program runs. A copy of us that went on beside us would hold every connection that we close
+ * meanwhile, and epoll would go on to tell of it to a watch that is gone.
+ */
+static int run_self(pid_t *pid, char *const *words, char *const *environment, int boss)
 {
-	if (dup2(boss, BOSS_FD) < 0 || close_range(BOSS_FD + 1, ~0u, 0) != 0)
-		_exit(71);
-	execve("/proc/self/exe", words, environment);
-	_exit(71);
-}
+	posix_spawn_file_actions_t files;
+	int error = posix_spawn_file_actions_init(&files);
 
-/* Of the sandbox: what it may is the operator's wish in one thing. */
-static const char *row_of(const struct member *member)
-{
-	return member->kind == ROLE_RELAY && member->crew->config->relay_sockets
-		       ? "relay-sockets"
-		       : role_kind_name(member->kind);
+	if (error)
+		return error;
+	error = posix_spawn_file_actions_adddup2(&files, boss, BOSS_FD);
+	if (!error)
+		error = posix_spawn_file_actions_addclosefrom_np(&files, BOSS_FD + 1);
+	if (!error)
+		error = posix_spawn(pid, "/proc/self/exe", &files, NULL, words, environment);
+	posix_spawn_file_actions_destroy(&files);
+	return error;
 }
 
 static enum err spawn(struct member *member, int boss)
@@ -76,14 +80,12 @@ static enum err spawn(struct member *member, int boss)
 			  str_dup_c(&arena, folder),
 			  str_dup_c(&arena, role_user(crew)),
 			  str_dup_c(&arena, crew->config->sandbox),
-			  str_dup_c(&arena, str_of(row_of(member))),
+			  str_dup_c(&arena, str_of(role_sandbox_row(member->kind, crew->config))),
 			  NULL };
 	enum err err = OK;
 
-	member->pid = fork();
-	if (member->pid == 0)
-		become_role(words, environment, boss);
-	if (member->pid < 0) {
+	errno = run_self(&member->pid, words, environment, boss);
+	if (errno) {
 		err = fault_errno("start %s", words[2]);
 		member->pid = 0;
 	}

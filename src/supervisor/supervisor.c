@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dns/dns.h"
 #include "supervisor/file.h"
-#include "supervisor/names.h"
 #include "sandbox/sandbox.h"
 #include "supervisor/notify.h"
 #include "supervisor/server.h"
@@ -258,7 +257,7 @@ static int run(struct server *server)
 		return EX_CONFIG;
 	}
 	snprintf(server->sandbox, sizeof server->sandbox, "%s", report.text);
-	set_trace_names();
+	role_name_traces();
 	group_init(&server->fibers);
 	waitq_init(&server->asked);
 	semaphore_init(&server->reloading, 1);

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from glasspost import PROGRAM
+from glasspost import PROGRAM, Server
 
 ROLES = {"gate-mx", "gate-user", "filter", "relay", "store", "web"}
 DENIED_TO_ALL = {"open /etc/passwd", "create a file in /tmp", "read the TLS key", "open another role's memory",
@@ -52,6 +52,14 @@ def test_every_role_is_denied_everything_but_its_own(folder):
                                     text=True, timeout=120))
     judge(found)
     assert found["store", "read the store's key"] == "allowed", "the trial is a true one"
+
+
+def test_the_relay_is_tried_in_the_sandbox_that_it_runs_in():
+    with Server(config="relay_sockets = yes") as server:
+        found = verdicts(subprocess.run([PROGRAM, "--dir", str(server.folder), "check", "--sandbox", "--json"],
+                                        capture_output=True, text=True, timeout=120))
+        assert found["relay", "make a UNIX socket"] == "allowed"
+        assert found["gate-mx", "make a UNIX socket"] == "denied"
 
 
 def test_the_same_for_an_ordinary_user(folder):

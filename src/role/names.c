@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "supervisor/names.h"
-#include "link/link.h"
-#include "trace/trace.h"
+#include "role/role.h"
 
-void set_trace_names(void)
+void role_name_traces(void)
 {
 	static const char *names[ROLE_KINDS];
 
