@@ -224,7 +224,8 @@ static void session_init(struct pop3_session *session, const struct pop3_service
 					  .address = BUF(LIMIT_address) };
 	session->started = session->command_at = now();
 	session->exempt = is_exempt(service->config, conn_peer(conn));
-	addr_print_ip(conn_peer(conn), session->peer);
+	if (conn_peer(conn)->family != ADDR_UNIX)
+		addr_print_ip(conn_peer(conn), session->peer);
 	maildrop_init(&session->drop, service->store);
 	make_banner(session);
 	fiber_describe("%s", session->peer);

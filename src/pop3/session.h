@@ -21,11 +21,10 @@ struct pop3_session {
 	moment command_at;        /* the command under way */
 	const char *close_reason; /* set: the session ends after this command */
 	bool exempt;              /* errors and failures of this peer are not counted */
-	bool utf8;                /* the client said UTF8 */
 	bool masks_lines; /* AUTH did not succeed: its responses may come as if they were commands */
 
 	char banner[POP3_BANNER]; /* the timestamp of the greeting; "" without APOP */
-	char peer[ADDR_TEXT];     /* address without port */
+	char peer[ADDR_TEXT];     /* IP address; "": a UNIX socket */
 	struct buf user;          /* of USER, until PASS; empty: none */
 	struct buf folder;        /* that the login named; empty: INBOX */
 	bool signed_in;

@@ -2,7 +2,6 @@
 /* After the last octet: the filter looks, the store keeps, and only then the client hears 250. */
 #include "smtp/session.h"
 
-/* rfc5321 4.5.3.2.6: clients wait 10 minutes for this reply. */
 static_assert((int)SMTP_NOTIFY_NEVER == (int)DSN_NEVER &&
 		      (int)SMTP_NOTIFY_SUCCESS == (int)DSN_SUCCESS &&
 		      (int)SMTP_NOTIFY_FAILURE == (int)DSN_FAILURE &&
@@ -11,6 +10,7 @@ static_assert((int)SMTP_NOTIFY_NEVER == (int)DSN_NEVER &&
 		      (int)SMTP_RETURN_HEADERS == (int)DSN_RETURN_HEADERS,
 	      "words say it as messages do");
 
+/* rfc5321 4.5.3.2.6: clients wait 10 minutes for this reply. */
 enum { INSPECT_MS = 120'000, DELIVER_MS = 240'000 };
 
 static struct strs recipients_of(const struct envelope *envelope)
@@ -38,15 +38,13 @@ static struct smtp_reply inspect(struct smtp_session *s, const struct body *body
 				 struct answer_inspect *answer) WAITS
 {
 	struct envelope *envelope = &s->envelope;
-	char ip[ADDR_TEXT];
 	enum err err;
 
-	addr_print_ip(conn_peer(s->conn), ip);
 	err = call_inspect(s->service->filter,
 			   &(struct ask_inspect){
 				   .message = envelope->message->id,
 				   .session = s->id,
-				   .client = str_of(ip),
+				   .client = smtp_client_address(s),
 				   .helo = buf_str(&s->hello),
 				   .sender = envelope->sender,
 				   .recipients = recipients_of(envelope),

@@ -94,14 +94,12 @@ static enum err start(struct smtp_session *s, struct exchange *exchange,
 	const char *type = "";
 	unsigned char data[64];
 	size_t len = 0;
-	char ip[ADDR_TEXT];
 
 	if (!listener_binds_channels(s->listener) ||
 	    !conn_channel_binding(s->conn, &type, data, &len)) {
 		type = "";
 		len = 0;
 	}
-	addr_print_ip(conn_peer(s->conn), ip);
 	return call_sasl_start(s->service->store,
 			       &(struct ask_sasl_start){
 				       .mechanism = command->mechanism,
@@ -110,7 +108,7 @@ static enum err start(struct smtp_session *s, struct exchange *exchange,
 				       .channel_type = str_of(type),
 				       .channel_data = { (const char *)data, len },
 				       .service = S("smtp"),
-				       .peer = str_of(ip),
+				       .peer = smtp_client_address(s),
 				       .session = s->id,
 			       },
 			       &s->arena, &exchange->answer, in_ms(ASK_MS));

@@ -174,6 +174,18 @@ def test_the_lmtp_socket_lies_in_the_data_directory():
         assert len(server.messages("alice@example.org")) == 1
 
 
+def test_a_client_may_have_a_socket_with_a_long_name_itself(tmp_path):
+    with Server() as server:
+        client = smtplib.LMTP()
+        client.sock = socket.socket(socket.AF_UNIX)
+        client.sock.bind(str(tmp_path / ("c" * (100 - len(str(tmp_path))))))
+        client.sock.connect(str(server.folder / "run" / "lmtp.sock"))
+        assert client.getreply()[0] == 220
+        assert client.sendmail("a@b.example", ["alice@example.org"], "Subject: x\r\n\r\nx\r\n") == {}
+        client.quit()
+        assert len(server.messages("alice@example.org")) == 1
+
+
 def test_a_service_manager_is_told(tmp_path):
     path = str(tmp_path / "notify")
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
