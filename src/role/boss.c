@@ -107,7 +107,6 @@ static enum err boss_begin(struct link_call *call, const struct ask_begin *ask,
 
 	(void)ask;
 	answer->sandbox = str_of(life->report.text);
-	answer->complete = life->report.complete;
 	return err;
 }
 

@@ -163,9 +163,9 @@ enum err role_listen(struct role *role, struct str name, struct listener *listen
 {
 	struct life *life = life_of(role);
 
-	if (++life->listener_count > ROLE_LISTENERS_MAX || role->stopping) {
+	if (role->stopping) {
 		listener_drop(&listener);
-		return fault(ERR_LIMIT, "no more listeners now");
+		return fault(ERR_STOPPED, "the role is stopping");
 	}
 	if (life->begun)
 		return serve_listener(life, name, listener);

@@ -4,7 +4,7 @@
 #include "role/role.h"
 #include "sandbox/sandbox.h"
 
-enum { ROLE_OVERRIDES_MAX = 64, ROLE_RINGS_MAX = 64, ROLE_LISTENERS_MAX = 256 };
+enum { ROLE_OVERRIDES_MAX = 64, ROLE_RINGS_MAX = 64 };
 
 /*
  * What came before begin and is served after it: a listener, or the channel of a role that asks us.
@@ -29,7 +29,6 @@ struct life {
 	struct role_ring rings[ROLE_RINGS_MAX];
 	struct buf chain, key, client_ca;
 	struct early *early;
-	size_t listener_count;
 	struct listener *control;
 	const struct control_command *const *commands; /* common ones and the role's, NULL-ended */
 	bool has_process;                              /* of its own, in its sandbox */

@@ -383,6 +383,24 @@ static void a_role_whose_boss_died_stops_and_ends(void **state)
 	assert_string_equal(notes, "begin stop end over");
 }
 
+static void play_listeners(void) WAITS
+{
+	struct role_boot boot = boot_with("hostname = one.example\n");
+	struct role *role = role_new(&store_ops);
+
+	must(role_set_up(role, &boot) == OK);
+	must(role_begin(role) == OK);
+	for (int i = 0; i < 300; i++)
+		must(role_listen(role, S("mx"), some_listener(26)) == OK);
+	role_drop(&role);
+}
+
+static void reloads_may_give_a_role_listener_after_listener(void **state)
+{
+	(void)state;
+	in_the_simulated_world(play_listeners);
+}
+
 static void who_is_stopped_himself_still_sees_a_role_to_its_end(void **state)
 {
 	(void)state;
@@ -404,6 +422,7 @@ int main(void)
 		cmocka_unit_test(roles_are_wired_to_ask_one_another),
 		cmocka_unit_test(the_boss_channel_leads_through_the_same_life),
 		cmocka_unit_test(a_role_whose_boss_died_stops_and_ends),
+		cmocka_unit_test(reloads_may_give_a_role_listener_after_listener),
 		cmocka_unit_test(who_is_stopped_himself_still_sees_a_role_to_its_end),
 		cmocka_unit_test(every_role_answers_the_common_commands),
 	};
