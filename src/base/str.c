@@ -41,14 +41,6 @@ bool str_ends_nocase(struct str s, struct str suffix)
 	return s.len >= suffix.len && str_is_nocase(str_from(s, s.len - suffix.len), suffix);
 }
 
-int str_compare(struct str a, struct str b)
-{
-	size_t shorter = a.len < b.len ? a.len : b.len;
-	int order = shorter ? memcmp(a.at, b.at, shorter) : 0;
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 bool str_is_ascii(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++)

@@ -19,7 +19,6 @@ bool str_is_nocase(struct str a, struct str b); /* ASCII letters compare alike *
 bool str_starts(struct str s, struct str prefix);
 bool str_starts_nocase(struct str s, struct str prefix);
 bool str_ends_nocase(struct str s, struct str suffix);
-int str_compare(struct str a, struct str b); /* like memcmp, shorter first */
 bool str_is_ascii(struct str s);
 bool str_is_utf8(struct str s); /* rfc3629: no overlong forms, no surrogates */
 

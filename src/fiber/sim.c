@@ -17,11 +17,6 @@ struct sim_world *sim_of(struct world *world)
 	return CONTAINER_OF(world, struct sim_world, world);
 }
 
-struct sim_world *sim_here(void)
-{
-	return sim_of(world_here());
-}
-
 /* ---- time ---- */
 
 static moment sim_now(struct world *world)

@@ -20,8 +20,7 @@ struct sim_world {
 	uint16_t next_listener_port;
 };
 
-struct sim_world *sim_here(void); /* must() be a simulated one */
-struct sim_world *sim_of(struct world *world);
+struct sim_world *sim_of(struct world *world);              /* must() be a simulated one */
 uint64_t sim_chance(struct sim_world *sim, uint64_t below); /* 0..below-1; 0 when below is 0 */
 void sim_net_done(struct sim_world *sim);
 

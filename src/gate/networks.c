@@ -20,7 +20,7 @@ static void drop(struct gate_networks **networks)
 	*networks = NULL;
 	if (!n)
 		return;
-	netlist_unref(&n->list);
+	netlist_drop(&n->list);
 	free(n->at);
 	free(n);
 }

@@ -152,7 +152,6 @@ struct link_handlers {
 	void (*gone)(void *context, struct link_peer *peer);
 };
 
-enum role_kind link_peer_role(const struct link_peer *peer);
 unsigned link_peer_index(const struct link_peer *peer);
 /* A place for the callee's own state about this channel; NULL at first. */
 void **link_peer_slot(struct link_peer *peer);

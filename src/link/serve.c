@@ -315,11 +315,6 @@ enum err link_serve(struct channel *channel, enum role_kind self, enum role_kind
 	return err;
 }
 
-enum role_kind link_peer_role(const struct link_peer *peer)
-{
-	return peer->role;
-}
-
 unsigned link_peer_index(const struct link_peer *peer)
 {
 	return peer->index;

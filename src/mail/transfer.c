@@ -18,11 +18,6 @@ enum transfer_encoding transfer_encoding_of(struct str name)
 	return TRANSFER_UNKNOWN;
 }
 
-const char *transfer_encoding_name(enum transfer_encoding encoding)
-{
-	return encoding < TRANSFER_UNKNOWN ? names[encoding] : "unknown";
-}
-
 /* rfc2045 6.8: other octets are skipped; the first "=" ends it, so that trailers are not read. */
 static size_t base64_decode(struct transfer *transfer, struct str *in, char *out, size_t room)
 {

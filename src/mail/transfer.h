@@ -20,9 +20,8 @@ struct transfer {
 	bool ended;     /* base64: padding was seen */
 };
 
-/* The name in lower case; "7bit" for a NULL-ish or empty field. */
+/* 7bit where nothing is said [rfc2045 6.1]. */
 enum transfer_encoding transfer_encoding_of(struct str name);
-const char *transfer_encoding_name(enum transfer_encoding encoding);
 /*
  * Decode from *in into out[0..room); *in becomes what is left. Give what is left again, with more
  * after it; `last` says that no more will come. Returns the octets written; 0 with *in unchanged

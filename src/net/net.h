@@ -136,7 +136,6 @@ enum err conn_start_tls_client(struct conn *conn, struct tls_context *context,
 struct tls_sessions;
 struct tls_sessions *tls_sessions_new(size_t most);
 void tls_sessions_drop(struct tls_sessions **sessions);
-size_t tls_sessions_count(const struct tls_sessions *sessions);
 /* With whom: the client handshake to a server of which more is known, or wanted, than its name. */
 struct tls_target {
 	struct str server_name; /* SNI; an address is not sent */
@@ -200,12 +199,11 @@ unsigned caps_blamed(struct caps *caps, const struct addr *peer);
 
 /*
  * Networks in an order, the first that holds an address decides. A look-up costs one binary search for each
- * length of prefix that occurs, however many networks there are. Never changed once made; counted.
+ * length of prefix that occurs, however many networks there are. Never changed once made.
  */
 struct netlist;
 struct netlist *netlist_new(const struct network *at, size_t count);
-struct netlist *netlist_ref(struct netlist *list);
-void netlist_unref(struct netlist **list);
+void netlist_drop(struct netlist **list);
 /* The place (0 ...) of the first network that holds the address; NETLIST_NONE: none does, or list is NULL. */
 #define NETLIST_NONE SIZE_MAX
 size_t netlist_find(const struct netlist *list, const struct addr *addr);

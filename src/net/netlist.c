@@ -21,7 +21,6 @@ struct span {
 enum { SPANS_MAX = 33 + 129 };
 
 struct netlist {
-	unsigned references;
 	struct item *items;
 	size_t count;
 	struct span spans[SPANS_MAX];
@@ -77,7 +76,6 @@ struct netlist *netlist_new(const struct network *at, size_t count)
 	struct netlist *list = calloc(1, sizeof(*list));
 
 	must(list);
-	list->references = 1;
 	list->items = calloc(count + 1, sizeof(*list->items));
 	must(list->items);
 	for (size_t i = 0; i < count; i++) {
@@ -98,19 +96,12 @@ struct netlist *netlist_new(const struct network *at, size_t count)
 	return list;
 }
 
-struct netlist *netlist_ref(struct netlist *list)
-{
-	if (list)
-		list->references++;
-	return list;
-}
-
-void netlist_unref(struct netlist **list)
+void netlist_drop(struct netlist **list)
 {
 	struct netlist *gone = *list;
 
 	*list = NULL;
-	if (!gone || --gone->references > 0)
+	if (!gone)
 		return;
 	free(gone->items);
 	free(gone);

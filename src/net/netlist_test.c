@@ -42,7 +42,7 @@ static void the_first_that_holds_the_address_decides(void **state)
 	assert_int_equal(find(list, "198.51.100.127"), 6);
 	assert_true(find(list, "198.51.100.128") == NETLIST_NONE);
 	assert_true(find(list, "2001:db9::") == NETLIST_NONE);
-	netlist_unref(&list);
+	netlist_drop(&list);
 }
 
 static void all_of_a_family_is_that_family_alone(void **state)
@@ -56,7 +56,7 @@ static void all_of_a_family_is_that_family_alone(void **state)
 	assert_true(find(list, "192.0.2.1") == NETLIST_NONE);
 	assert_true(netlist_find(list, &local) == NETLIST_NONE);
 	assert_true(netlist_find(NULL, &local) == NETLIST_NONE);
-	netlist_unref(&list);
+	netlist_drop(&list);
 }
 
 /* Against the plain way of looking at one after the other. */
@@ -91,7 +91,7 @@ static void ten_thousand_by_chance_are_found_as_one_by_one(void **state)
 				plain = i;
 		assert_true(netlist_find(list, &addr) == plain);
 	}
-	netlist_unref(&list);
+	netlist_drop(&list);
 	free(networks);
 }
 

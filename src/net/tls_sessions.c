@@ -107,8 +107,3 @@ void tls_sessions_keep(struct tls_sessions *sessions, struct str key, SSL_SESSIO
 	list_add_last(&sessions->buckets[str_hash(key) % BUCKETS], &kept->bucket);
 	sessions->count++;
 }
-
-size_t tls_sessions_count(const struct tls_sessions *sessions)
-{
-	return sessions->count;
-}

@@ -85,6 +85,5 @@ enum err pop3_lang(struct pop3_session *session, const struct pop3_command *comm
 enum err pop3_utf8(struct pop3_session *session, const struct pop3_command *command) WAITS
 {
 	(void)command;
-	session->utf8 = true;
 	return pop3_answer(session, POP3_REPLY_UTF8);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pop3/session.h"
 
-enum { HANDSHAKE_MS = 30000 };
-
 bool pop3_may_start_tls(const struct pop3_session *session)
 {
 	const struct pop3_service *service = session->service;
@@ -15,7 +13,8 @@ enum err pop3_handshake(struct pop3_session *session, bool implicit) WAITS
 {
 	const struct pop3_service *service = session->service;
 	size_t discarded = 0;
-	enum err err = conn_start_tls(session->conn, service->tls, in_ms(HANDSHAKE_MS), &discarded);
+	enum err err =
+		conn_start_tls(session->conn, service->tls, in_ms(LIMIT_tls_handshake), &discarded);
 	const struct tls_info *tls = conn_tls(session->conn);
 
 	if (discarded > 0)
@@ -52,6 +51,5 @@ enum err pop3_stls(struct pop3_session *session, const struct pop3_command *comm
 	/* rfc2595 4: what was said in the clear is forgotten. */
 	buf_reset(&session->user);
 	buf_reset(&session->folder);
-	session->utf8 = false;
 	return pop3_handshake(session, false);
 }

@@ -211,7 +211,6 @@ static struct smtp_reply order_rule(struct smtp_session *s, const struct smtp_co
 	if (refused.code && is_data && s->state == SMTP_MAILING && s->envelope.refused > 0 &&
 	    !s->is_lmtp)
 		return smtp_reply(SMTP_REPLY_no_recipients);
-	/* Before EHLO, STARTTLS inside TLS is refused for what it is. */
 	return refused;
 }
 

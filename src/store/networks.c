@@ -105,7 +105,7 @@ static void index_rows(struct reading *reading)
 
 static void forget(struct networks *n)
 {
-	netlist_unref(&n->list);
+	netlist_drop(&n->list);
 	table_drop(&n->certificates);
 	arena_drop(&n->arena);
 }
