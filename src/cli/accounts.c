@@ -4,37 +4,6 @@
 
 #include <stdio.h>
 
-static enum output listing(const struct invocation *invocation)
-{
-	return invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE;
-}
-
-static int ask_store(const struct invocation *invocation, const char *command, json_t *arguments,
-		     enum output output)
-{
-	return ask_server(invocation, &(struct asking){ .role = "store",
-							.command = command,
-							.arguments = arguments,
-							.output = output,
-							.timeout_ms = 120000 });
-}
-
-/* `empty` tells how to make the first one. */
-static int list_store(const struct invocation *invocation, const char *command, const char *empty)
-{
-	json_t *arguments = NULL;
-
-	if (invocation->word_count > 0)
-		arguments =
-			json_pack("{s:o}", "domain", control_string(str_of(invocation->words[0])));
-	return ask_server(invocation, &(struct asking){ .role = "store",
-							.command = command,
-							.arguments = arguments,
-							.output = listing(invocation),
-							.empty = empty,
-							.timeout_ms = 120000 });
-}
-
 static int say_done(int status, const char *before, const char *of, const char *after)
 {
 	if (status == EX_OK)
@@ -55,7 +24,7 @@ static int with_password(const struct invocation *invocation, const char *comman
 	int status;
 
 	if (!server_answers(invocation, "store", "version"))
-		return ask_store(invocation, "version", NULL, OUTPUT_NONE); /* says why */
+		return ask_store(invocation, "version", NULL, NULL); /* says why */
 	status = read_password(invocation, invocation->words[0], &password);
 	if (status == EX_OK) {
 		arguments = json_pack("{s:o, s:o}", "address", text_of(invocation->words[0]),
@@ -63,7 +32,7 @@ static int with_password(const struct invocation *invocation, const char *comman
 		if (invocation->options[CLI_quota])
 			json_object_set_new(arguments, "quota",
 					    text_of(invocation->options[CLI_quota]));
-		status = ask_store(invocation, command, arguments, OUTPUT_NONE);
+		status = ask_store(invocation, command, arguments, NULL);
 	}
 	if (password.at)
 		explicit_bzero(password.at, password.len);
@@ -91,7 +60,7 @@ static json_t *domain_argument(const struct invocation *invocation)
 
 int run_account_list(const struct invocation *invocation)
 {
-	return list_store(invocation, "account list",
+	return list_store(invocation, "account list", domain_argument(invocation),
 			  "no accounts: glasspost account add ADDRESS makes the first one, for "
 			  "example anna@example.org");
 }
@@ -100,29 +69,27 @@ int run_account_delete(const struct invocation *invocation)
 {
 	json_t *arguments = json_pack("{s:o}", "address", text_of(invocation->words[0]));
 
-	return say_done(ask_store(invocation, "account delete", arguments, OUTPUT_NONE), "deleted ",
+	return say_done(ask_store(invocation, "account delete", arguments, NULL), "deleted ",
 			invocation->words[0], " with all its mail");
 }
 
 int run_domain_add(const struct invocation *invocation)
 {
-	return say_done(
-		ask_store(invocation, "domain add", domain_argument(invocation), OUTPUT_NONE),
-		"mail for ", invocation->words[0], " is ours now");
+	return say_done(ask_store(invocation, "domain add", domain_argument(invocation), NULL),
+			"mail for ", invocation->words[0], " is ours now");
 }
 
 int run_domain_list(const struct invocation *invocation)
 {
 	return list_store(
-		invocation, "domain list",
+		invocation, "domain list", domain_argument(invocation),
 		"no domains: glasspost domain add DOMAIN makes mail for the first one ours");
 }
 
 int run_domain_delete(const struct invocation *invocation)
 {
-	return say_done(
-		ask_store(invocation, "domain delete", domain_argument(invocation), OUTPUT_NONE),
-		"mail for ", invocation->words[0], " is no longer ours");
+	return say_done(ask_store(invocation, "domain delete", domain_argument(invocation), NULL),
+			"mail for ", invocation->words[0], " is no longer ours");
 }
 
 int run_alias_add(const struct invocation *invocation)
@@ -134,13 +101,13 @@ int run_alias_add(const struct invocation *invocation)
 		json_array_append_new(targets, text_of(invocation->words[i]));
 	arguments = json_pack("{s:o, s:o}", "address", text_of(invocation->words[0]), "targets",
 			      targets);
-	return say_done(ask_store(invocation, "alias add", arguments, OUTPUT_NONE), "",
+	return say_done(ask_store(invocation, "alias add", arguments, NULL), "",
 			invocation->words[0], " is sent on");
 }
 
 int run_alias_list(const struct invocation *invocation)
 {
-	return list_store(invocation, "alias list",
+	return list_store(invocation, "alias list", domain_argument(invocation),
 			  "no aliases: glasspost alias add ADDRESS TARGET... makes the first one");
 }
 
@@ -148,8 +115,8 @@ int run_alias_delete(const struct invocation *invocation)
 {
 	json_t *arguments = json_pack("{s:o}", "address", text_of(invocation->words[0]));
 
-	return say_done(ask_store(invocation, "alias delete", arguments, OUTPUT_NONE),
-			"deleted alias ", invocation->words[0], "");
+	return say_done(ask_store(invocation, "alias delete", arguments, NULL), "deleted alias ",
+			invocation->words[0], "");
 }
 
 int run_store_check(const struct invocation *invocation)
@@ -174,5 +141,5 @@ int run_store_compact(const struct invocation *invocation)
 
 int run_store_stats(const struct invocation *invocation)
 {
-	return ask_store(invocation, "store stats", NULL, listing(invocation));
+	return list_store(invocation, "store stats", NULL, NULL);
 }

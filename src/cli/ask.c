@@ -4,6 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { STORE_MS = 120000 }; /* of silence: it may have much to look through */
+
+enum output listing(const struct invocation *invocation)
+{
+	return invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE;
+}
+
 static char *socket_path(const struct invocation *invocation, const char *role)
 {
 	char *path = NULL;
@@ -120,6 +127,28 @@ int ask_server(const struct invocation *invocation, const struct asking *asking)
 	json_decref(asking->arguments);
 	free(path);
 	return status;
+}
+
+int ask_store(const struct invocation *invocation, const char *command, json_t *arguments,
+	      json_t **result)
+{
+	return ask_server(invocation, &(struct asking){ .role = "store",
+							.command = command,
+							.arguments = arguments,
+							.output = OUTPUT_NONE,
+							.timeout_ms = STORE_MS,
+							.result = result });
+}
+
+int list_store(const struct invocation *invocation, const char *command, json_t *arguments,
+	       const char *empty)
+{
+	return ask_server(invocation, &(struct asking){ .role = "store",
+							.command = command,
+							.arguments = arguments,
+							.output = listing(invocation),
+							.empty = empty,
+							.timeout_ms = STORE_MS });
 }
 
 bool server_answers(const struct invocation *invocation, const char *role, const char *command)

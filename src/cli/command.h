@@ -70,6 +70,8 @@ enum err document_manual(struct buf *out);
 /* ---- asking the server ---- */
 
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_NONE };
+/* Of a command that lists: a table, or with --json JSON. */
+enum output listing(const struct invocation *invocation);
 
 struct asking {
 	const char *role; /* whose socket: "store", "supervisor" ... */
@@ -87,6 +89,12 @@ struct asking {
 
 /* Asks and prints; gives the exit status, and says on stderr what went wrong and what to do. */
 int ask_server(const struct invocation *invocation, const struct asking *asking);
+/* The store is to do it; nothing is printed when it did. `result` may be NULL. */
+int ask_store(const struct invocation *invocation, const char *command, json_t *arguments,
+	      json_t **result);
+/* What the store lists; `empty` as above. */
+int list_store(const struct invocation *invocation, const char *command, json_t *arguments,
+	       const char *empty);
 /* Is anybody there? Says nothing. */
 bool server_answers(const struct invocation *invocation, const char *role, const char *command);
 

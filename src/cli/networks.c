@@ -4,22 +4,6 @@
 
 #include <stdio.h>
 
-static int ask_store(const struct invocation *invocation, const char *command, json_t *arguments,
-		     const char *empty)
-{
-	bool is_listing = empty != NULL;
-	enum output output = !is_listing                     ? OUTPUT_NONE
-			     : invocation->options[CLI_json] ? OUTPUT_JSON
-							     : OUTPUT_TABLE;
-
-	return ask_server(invocation, &(struct asking){ .role = "store",
-							.command = command,
-							.arguments = arguments,
-							.output = output,
-							.empty = empty,
-							.timeout_ms = 120000 });
-}
-
 static json_t *texts_of(const char *const *words, size_t count)
 {
 	json_t *list = json_array();
@@ -80,9 +64,10 @@ int run_network_add(const struct invocation *invocation)
 
 int run_network_list(const struct invocation *invocation)
 {
-	return ask_store(invocation, "network list", NULL,
-			 "no networks: glasspost network add CIDR --relay|--allow|--deny lists the "
-			 "first one");
+	return list_store(
+		invocation, "network list", NULL,
+		"no networks: glasspost network add CIDR --relay|--allow|--deny lists the "
+		"first one");
 }
 
 int run_network_delete(const struct invocation *invocation)
@@ -113,7 +98,7 @@ int run_sender_list(const struct invocation *invocation)
 	if (invocation->word_count > 0)
 		arguments =
 			json_pack("{s:o}", "domain", control_string(str_of(invocation->words[0])));
-	return ask_store(
+	return list_store(
 		invocation, "sender list", arguments,
 		"nobody: accounts send under their own addresses only. glasspost sender add "
 		"ADDRESS SENDER... lets one send as others");

@@ -4,21 +4,6 @@
 
 #include <stdio.h>
 
-static enum output listing(const struct invocation *invocation)
-{
-	return invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE;
-}
-
-static int ask_list(const struct invocation *invocation, const char *command, json_t *arguments)
-{
-	return ask_server(invocation, &(struct asking){ .role = "store",
-							.command = command,
-							.arguments = arguments,
-							.output = listing(invocation),
-							.empty = "the queue is empty",
-							.timeout_ms = 120000 });
-}
-
 int run_queue_list(const struct invocation *invocation)
 {
 	return ask_server(invocation, &(struct asking){ .role = "store",
@@ -31,7 +16,7 @@ int run_queue_list(const struct invocation *invocation)
 
 int run_queue_stats(const struct invocation *invocation)
 {
-	return ask_list(invocation, "queue stats", NULL);
+	return list_store(invocation, "queue stats", NULL, "the queue is empty");
 }
 
 /* What other servers and senders wrote is shown, never obeyed. */

@@ -4,28 +4,6 @@
 
 #include <stdio.h>
 
-static int ask_store(const struct invocation *invocation, const char *command, json_t *arguments,
-		     json_t **result)
-{
-	return ask_server(invocation, &(struct asking){ .role = "store",
-							.command = command,
-							.arguments = arguments,
-							.output = OUTPUT_NONE,
-							.timeout_ms = 120000,
-							.result = result });
-}
-
-static int list(const struct invocation *invocation, const char *command, const char *empty)
-{
-	return ask_server(invocation,
-			  &(struct asking){ .role = "store",
-					    .command = command,
-					    .output = invocation->options[CLI_json] ? OUTPUT_JSON
-										    : OUTPUT_TABLE,
-					    .empty = empty,
-					    .timeout_ms = 120000 });
-}
-
 static json_t *text_of(const char *text)
 {
 	return control_string(str_of(text ? text : ""));
@@ -98,8 +76,8 @@ int run_route_add(const struct invocation *invocation)
 
 int run_route_list(const struct invocation *invocation)
 {
-	return list(
-		invocation, "route list",
+	return list_store(
+		invocation, "route list", NULL,
 		"no routes: mail goes to the MX hosts of its domain; glasspost route add DOMAIN "
 		"--smtp HOST:PORT makes the first one");
 }
@@ -139,8 +117,8 @@ int run_credential_add(const struct invocation *invocation)
 
 int run_credential_list(const struct invocation *invocation)
 {
-	return list(
-		invocation, "credential list",
+	return list_store(
+		invocation, "credential list", NULL,
 		"no credentials: glasspost credential add NAME --user USER makes the first one");
 }
 
@@ -169,8 +147,8 @@ int run_source_add(const struct invocation *invocation)
 
 int run_source_list(const struct invocation *invocation)
 {
-	return list(invocation, "source list",
-		    "no sources: mail leaves from the address that the system chooses");
+	return list_store(invocation, "source list", NULL,
+			  "no sources: mail leaves from the address that the system chooses");
 }
 
 int run_source_delete(const struct invocation *invocation)

@@ -75,14 +75,12 @@ int run_ready(const struct invocation *invocation)
 
 int run_status(const struct invocation *invocation)
 {
-	return ask_supervisor(invocation, "status",
-			      invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE);
+	return ask_supervisor(invocation, "status", listing(invocation));
 }
 
 int run_listeners(const struct invocation *invocation)
 {
-	return ask_supervisor(invocation, "listeners",
-			      invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE);
+	return ask_supervisor(invocation, "listeners", listing(invocation));
 }
 
 static bool print_complaint(void *context, const json_t *row)

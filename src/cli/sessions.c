@@ -22,7 +22,7 @@ static int list(const struct invocation *invocation, const char *command, const 
 			.role = "store",
 			.command = command,
 			.arguments = limit ? json_pack("{s:I}", "limit", (json_int_t)limit) : NULL,
-			.output = invocation->options[CLI_json] ? OUTPUT_JSON : OUTPUT_TABLE,
+			.output = listing(invocation),
 			.empty = empty,
 			.timeout_ms = 60000 });
 }

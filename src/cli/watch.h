@@ -48,9 +48,15 @@ enum style event_style(const struct trace_event *event);
 /* Does a new part of the session begin with it: greeting, encryption, sign-in, message, end? */
 bool event_begins_phase(const struct trace_event *event);
 
+/* Members of a row; empty and 0 when they are not there or of another type. */
+struct str row_text(const json_t *row, const char *name);
+uint64_t row_number(const json_t *row, const char *name);
+/* Does the line hold the text, large and small letters alike? */
+bool line_holds(struct str line, struct str text);
+
 /* ---- the list ---- */
 
-enum { SESSIONS_MAX = 5000 };
+enum { SESSIONS_MAX = 5000, SESSIONS_ASKED = 1000 };
 
 struct seen {
 	uint64_t id;
@@ -196,8 +202,9 @@ enum err feed_open(struct feed *feed);
 void feed_close(struct feed *feed);
 /* Takes what has come, without waiting. A server that went away is tried again each second. */
 void feed_take(struct feed *feed, int64_t now_us);
-/* Asks and waits: session list, session show. */
-enum err feed_ask(const struct feed *feed, const struct control_request *request);
+/* Ask and wait: session list into the list, session show into the film of that session. */
+enum err feed_list(const struct feed *feed, struct seen_list *list);
+enum err feed_film(const struct feed *feed, struct film *film);
 
 /* ---- the two ways to watch ---- */
 

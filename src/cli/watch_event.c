@@ -3,18 +3,26 @@
 #include "cli/watch.h"
 #include "link/link.h"
 
-static struct str text_of(const json_t *object, const char *name)
+struct str row_text(const json_t *row, const char *name)
 {
-	const json_t *value = json_object_get(object, name);
+	const json_t *value = json_object_get(row, name);
 
 	return (struct str){ json_string_value(value), json_string_length(value) };
 }
 
-static uint64_t number_of(const json_t *object, const char *name)
+uint64_t row_number(const json_t *row, const char *name)
 {
-	json_int_t value = json_integer_value(json_object_get(object, name));
+	json_int_t value = json_integer_value(json_object_get(row, name));
 
 	return value > 0 ? (uint64_t)value : 0;
+}
+
+bool line_holds(struct str line, struct str text)
+{
+	for (; line.len >= text.len; line = str_from(line, 1))
+		if (str_is_nocase(str_first(line, text.len), text))
+			return true;
+	return false;
 }
 
 static void read_fields(struct arena *arena, const json_t *fields,
@@ -26,12 +34,12 @@ static void read_fields(struct arena *arena, const json_t *fields,
 		const char *name = kind->fields[i].name;
 
 		if (kind->fields[i].is_text) {
-			struct str text = str_dup(arena, text_of(fields, name));
+			struct str text = str_dup(arena, row_text(fields, name));
 
 			memcpy(to, &text, sizeof text);
 			to += sizeof text;
 		} else {
-			uint64_t number = number_of(fields, name);
+			uint64_t number = row_number(fields, name);
 
 			memcpy(to, &number, sizeof number);
 			to += sizeof number;
@@ -56,22 +64,22 @@ static uint8_t role_of(struct str name)
 
 bool watched_read(struct arena *arena, const json_t *row, struct watched *out)
 {
-	const struct trace_kind_info *kind = trace_kind_named(text_of(row, "kind"));
+	const struct trace_kind_info *kind = trace_kind_named(row_text(row, "kind"));
 	struct trace_head *head = &out->event.head;
 
 	*out = (struct watched){ 0 };
 	if (!kind || !json_is_object(json_object_get(row, "fields")))
 		return false;
 	head->kind = (uint16_t)kind->number;
-	head->sequence = number_of(row, "sequence");
-	head->at_us = (int64_t)number_of(row, "at_us");
-	head->wall_us = (int64_t)number_of(row, "wall_us");
+	head->sequence = row_number(row, "sequence");
+	head->at_us = (int64_t)row_number(row, "at_us");
+	head->wall_us = (int64_t)row_number(row, "wall_us");
 	head->flags = (uint8_t)flags_of(row);
-	head->role = role_of(text_of(row, "role"));
-	head->role_index = (uint8_t)number_of(row, "role_index");
-	if (!id_parse(text_of(row, "session"), &head->session))
+	head->role = role_of(row_text(row, "role"));
+	head->role_index = (uint8_t)row_number(row, "role_index");
+	if (!id_parse(row_text(row, "session"), &head->session))
 		head->session = 0;
-	out->role = str_dup(arena, text_of(row, "role"));
+	out->role = str_dup(arena, row_text(row, "role"));
 	read_fields(arena, json_object_get(row, "fields"), kind, &out->event);
 	return true;
 }

@@ -79,7 +79,7 @@ void feed_take(struct feed *feed, int64_t now_us)
 	feed->again_us = now_us + AGAIN_US;
 }
 
-enum err feed_ask(const struct feed *feed, const struct control_request *request)
+static enum err ask(const struct feed *feed, const struct control_request *request)
 {
 	struct control_client *client = NULL;
 	struct control_request bounded = *request;
@@ -92,5 +92,45 @@ enum err feed_ask(const struct feed *feed, const struct control_request *request
 	if (err == ERR_DENIED)
 		err = fault(ERR_NOT_FOUND, "%s", control_error(client));
 	control_close(&client);
+	return err;
+}
+
+static bool add_seen(void *context, const json_t *row)
+{
+	seen_add_row(context, row);
+	return true;
+}
+
+enum err feed_list(const struct feed *feed, struct seen_list *list)
+{
+	json_t *arguments = json_pack("{s:i}", "limit", SESSIONS_ASKED);
+	enum err err = ask(feed, &(struct control_request){ .command = "session list",
+							    .arguments = arguments,
+							    .row = add_seen,
+							    .context = list });
+
+	json_decref(arguments);
+	return err;
+}
+
+static bool add_event(void *context, const json_t *row)
+{
+	film_add(context, row);
+	return true;
+}
+
+enum err feed_film(const struct feed *feed, struct film *film)
+{
+	char id[ID_TEXT + 1];
+	json_t *arguments;
+	enum err err;
+
+	id_print(film->session, id);
+	arguments = json_pack("{s:s,s:s}", "session", id, "as", "json");
+	err = ask(feed, &(struct control_request){ .command = "session show",
+						   .arguments = arguments,
+						   .row = add_event,
+						   .context = film });
+	json_decref(arguments);
 	return err;
 }

@@ -354,19 +354,11 @@ int64_t film_play(struct film *film, int64_t now_us)
 
 /* ---- finding ---- */
 
-static bool holds(struct str line, struct str text)
-{
-	for (; line.len >= text.len; line = str_from(line, 1))
-		if (str_is_nocase(str_first(line, text.len), text))
-			return true;
-	return false;
-}
-
 static bool event_holds(const struct film *film, size_t event, struct str text)
 {
 	for (size_t row = film_row_of(film, event);
 	     row < film->row_count && film->rows[row].event == event; row++)
-		if (holds(film->rows[row].text, text))
+		if (line_holds(film->rows[row].text, text))
 			return true;
 	return false;
 }

@@ -54,28 +54,12 @@ int64_t view_play(struct view *view, int64_t now_us)
 
 /* ---- finding ---- */
 
-static bool line_holds(struct str line, struct str text)
-{
-	for (; line.len >= text.len; line = str_from(line, 1))
-		if (str_is_nocase(str_first(line, text.len), text))
-			return true;
-	return false;
-}
-
-static size_t list_index(const struct view *view)
-{
-	for (size_t i = 0; i < view->list.count; i++)
-		if (view->list.at[i].id == view->chosen)
-			return i;
-	return view->list.count ? view->list.count - 1 : 0;
-}
-
 static bool find_in_list(struct view *view, struct str text, int by)
 {
 	size_t count = view->list.count;
 
 	for (size_t i = 1; i <= count; i++) {
-		size_t index = (list_index(view) + (by > 0 ? i : count - i)) % count;
+		size_t index = (view_chosen(view) + (by > 0 ? i : count - i)) % count;
 		OWNED(buf) struct buf line = BUF(16384);
 		char id[ID_TEXT + 1];
 
@@ -145,7 +129,7 @@ static void choose(struct view *view, size_t index)
 
 static void list_key(struct view *view, uint32_t key)
 {
-	size_t at = list_index(view);
+	size_t at = view_chosen(view);
 	size_t screen = view->height > 3 ? view->height - 3 : 1;
 
 	switch (key) {

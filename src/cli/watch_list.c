@@ -72,20 +72,6 @@ static void keep(char *place, size_t room, struct str text)
 
 #define KEEP(place, text) keep((place), sizeof(place), (text))
 
-static struct str text_of(const json_t *row, const char *name)
-{
-	const json_t *value = json_object_get(row, name);
-
-	return (struct str){ json_string_value(value), json_string_length(value) };
-}
-
-static uint64_t number_of(const json_t *row, const char *name)
-{
-	json_int_t value = json_integer_value(json_object_get(row, name));
-
-	return value > 0 ? (uint64_t)value : 0;
-}
-
 /* "2026-11-22T06:00:00.123456Z" */
 static int64_t moment_of(struct str text)
 {
@@ -108,19 +94,19 @@ void seen_add_row(struct seen_list *list, const json_t *row)
 	struct seen *seen;
 	uint64_t id;
 
-	if (!id_parse(text_of(row, "session"), &id))
+	if (!id_parse(row_text(row, "session"), &id))
 		return;
 	seen = seen_find(list, id);
 	if (!seen)
-		seen = add(list, id, moment_of(text_of(row, "start")));
-	KEEP(seen->protocol, text_of(row, "protocol"));
-	KEEP(seen->peer, text_of(row, "peer"));
-	KEEP(seen->account, text_of(row, "account"));
-	KEEP(seen->reason, text_of(row, "reason"));
+		seen = add(list, id, moment_of(row_text(row, "start")));
+	KEEP(seen->protocol, row_text(row, "protocol"));
+	KEEP(seen->peer, row_text(row, "peer"));
+	KEEP(seen->account, row_text(row, "account"));
+	KEEP(seen->reason, row_text(row, "reason"));
 	seen->is_open = json_is_true(json_object_get(row, "open"));
-	seen->errors = number_of(row, "errors");
-	seen->messages = number_of(row, "messages");
-	seen->us = number_of(row, "ms") * 1000;
+	seen->errors = row_number(row, "errors");
+	seen->messages = row_number(row, "messages");
+	seen->us = row_number(row, "ms") * 1000;
 }
 
 static void note_close(struct seen *seen, const struct trace_close *close)

@@ -334,46 +334,9 @@ static void on_event(void *context, const json_t *row)
 	view_event(context, row);
 }
 
-static bool add_event(void *context, const json_t *row)
-{
-	film_add(context, row);
-	return true;
-}
-
 static enum err load_film(void *context, struct film *film)
 {
-	const struct feed *feed = context;
-	char id[ID_TEXT + 1];
-	json_t *arguments;
-	enum err err;
-
-	id_print(film->session, id);
-	arguments = json_pack("{s:s,s:s}", "session", id, "as", "json");
-	err = feed_ask(feed, &(struct control_request){ .command = "session show",
-							.arguments = arguments,
-							.row = add_event,
-							.context = film });
-	json_decref(arguments);
-	return err;
-}
-
-static bool add_seen(void *context, const json_t *row)
-{
-	seen_add_row(context, row);
-	return true;
-}
-
-static enum err load_list(struct show *show)
-{
-	json_t *arguments = json_pack("{s:i}", "limit", 1000);
-	enum err err =
-		feed_ask(&show->feed, &(struct control_request){ .command = "session list",
-								 .arguments = arguments,
-								 .row = add_seen,
-								 .context = &show->view.list });
-
-	json_decref(arguments);
-	return err;
+	return feed_film(context, film);
 }
 
 /* Until a key, an event, a signal, or the film's next line. false: nobody sits there any more. */
@@ -455,7 +418,7 @@ static enum err prepare(struct show *show, const struct watch_options *options)
 	/* Followed before it is listed: what begins in between is in both, and known by its id. */
 	err = feed_open(&show->feed);
 	if (!err)
-		err = load_list(show);
+		err = feed_list(&show->feed, &view->list);
 	if (err || !options->session)
 		return err;
 	view_open(view, options->session);

@@ -591,6 +591,31 @@ static void a_session_that_is_not_kept_is_said_and_not_opened(void **state)
 	view_done(&view);
 }
 
+static void what_a_film_has_no_room_for_is_counted_where_it_can_be_seen(void **state)
+{
+	struct buf out = BUF(1 << 20);
+	struct view view;
+	json_t *row;
+
+	(void)state;
+	view_init(&view, 80, 24);
+	keys(&view, "\n");
+	assert_int_equal(view.mode, VIEW_LADDER);
+	print_screen(&view, &out);
+	assert_true(str_find_str(buf_str(&out), S("not seen")) == STR_NONE);
+	view.film.count = FILM_EVENTS_MAX; /* as if */
+	row = connect_row(9000000, view.film.session);
+	view_event(&view, row);
+	view_event(&view, row);
+	json_decref(row);
+	view.film.count = view.film.drawn_count;
+	buf_reset(&out);
+	print_screen(&view, &out);
+	assert_true(str_find_str(buf_str(&out), S("2 events not seen")) != STR_NONE);
+	buf_drop(&out);
+	view_done(&view);
+}
+
 /* What a stranger says is shown, never obeyed. */
 static void no_text_from_outside_moves_the_terminal(void **state)
 {
@@ -684,6 +709,7 @@ int main(void)
 		cmocka_unit_test(sessions_appear_as_they_come_and_stay_in_their_order),
 		cmocka_unit_test(the_list_is_bounded),
 		cmocka_unit_test(a_session_that_is_not_kept_is_said_and_not_opened),
+		cmocka_unit_test(what_a_film_has_no_room_for_is_counted_where_it_can_be_seen),
 		cmocka_unit_test(no_text_from_outside_moves_the_terminal),
 		cmocka_unit_test(a_page_keeps_its_width),
 	};

@@ -19,22 +19,11 @@ static int complain(enum err err)
 
 /* ---- the list ---- */
 
-static bool add_seen(void *context, const json_t *row)
-{
-	seen_add_row(context, row);
-	return true;
-}
-
 static int print_list(const struct watch_options *options, const struct feed *feed)
 {
 	struct seen_list list = { 0 };
-	json_t *arguments = json_pack("{s:i}", "limit", 1000);
-	enum err err = feed_ask(feed, &(struct control_request){ .command = "session list",
-								 .arguments = arguments,
-								 .row = add_seen,
-								 .context = &list });
+	enum err err = feed_list(feed, &list);
 
-	json_decref(arguments);
 	for (size_t i = 0; !err && i < list.count; i++) {
 		OWNED(buf) struct buf line = BUF(16384);
 		char id[ID_TEXT + 1];
@@ -121,30 +110,18 @@ static void print_film(const struct watch_options *options, struct film *film)
 	}
 }
 
-static bool add_event(void *context, const json_t *row)
-{
-	film_add(context, row);
-	return true;
-}
-
 static int print_session(const struct watch_options *options, const struct feed *feed)
 {
 	struct film film;
-	char id[ID_TEXT + 1];
-	json_t *arguments;
 	enum err err;
 
-	id_print(options->session, id);
 	film_init(&film, options->session);
-	arguments = json_pack("{s:s,s:s}", "session", id, "as", "json");
-	err = feed_ask(feed, &(struct control_request){ .command = "session show",
-							.arguments = arguments,
-							.row = add_event,
-							.context = &film });
-	json_decref(arguments);
+	err = feed_film(feed, &film);
 	if (!err) {
 		film_draw(&film, terminal_width() - 2, options->ascii);
 		print_film(options, &film);
+		if (film.left_out)
+			printf("  %zu events more are not shown\n", film.left_out);
 		if (film.is_open)
 			puts("  the session is still open");
 	}

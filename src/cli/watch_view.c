@@ -68,24 +68,25 @@ static void draw_bar(struct canvas *canvas, unsigned row, struct str left, struc
 
 static void draw_bottom(struct view *view, struct canvas *canvas, const char *keys)
 {
+	const uint64_t lost = view->lost + view->film.left_out;
 	struct str left = str_of(keys);
-	struct str right = S("");
 
-	if (view->lost)
-		right = str_print(&canvas->arena, "%llu events not seen",
-				  (unsigned long long)view->lost);
+	/* In front: a narrow screen has no room behind the keys. */
+	if (lost)
+		left = str_print(&canvas->arena, "%llu events not seen  %s",
+				 (unsigned long long)lost, keys);
 	if (view->is_typing)
 		left = str_print(&canvas->arena, "/%s_", view->find);
 	else if (view->message[0])
 		left = str_of(view->message);
 	else if (view->trouble[0])
 		left = str_of(view->trouble);
-	draw_bar(canvas, canvas->height - 1, left, right);
+	draw_bar(canvas, canvas->height - 1, left, S(""));
 }
 
 /* ---- the list ---- */
 
-static size_t chosen_index(const struct view *view)
+size_t view_chosen(const struct view *view)
 {
 	for (size_t i = 0; i < view->list.count; i++)
 		if (view->list.at[i].id == view->chosen)
@@ -116,10 +117,10 @@ static void draw_seen(struct canvas *canvas, unsigned row, const struct view *vi
 
 	seen_print(seen, canvas->width, view->ascii, &line);
 	canvas->rows[row].left =
-		str_print(&canvas->arena, "%s%s %.*s", index == chosen_index(view) ? ">" : " ",
+		str_print(&canvas->arena, "%s%s %.*s", index == view_chosen(view) ? ">" : " ",
 			  style_sign(style, view->ascii), STR_ARGS(buf_str(&line)));
 	canvas->rows[row].left_style = style == STYLE_GOOD ? STYLE_PLAIN : style;
-	canvas->rows[row].is_selected = index == chosen_index(view);
+	canvas->rows[row].is_selected = index == view_chosen(view);
 }
 
 static void draw_list(struct view *view, struct canvas *canvas)
@@ -130,7 +131,7 @@ static void draw_list(struct view *view, struct canvas *canvas)
 
 	if (view->list_follows && view->list.count)
 		view->chosen = view->list.at[view->list.count - 1].id;
-	chosen = chosen_index(view);
+	chosen = view_chosen(view);
 	for (size_t i = 0; i < view->list.count; i++)
 		open += view->list.at[i].is_open;
 	draw_bar(canvas, 0,

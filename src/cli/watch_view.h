@@ -75,6 +75,8 @@ struct view {
 	void *context;
 };
 void view_done(struct view *view);
+/* The place of the chosen session in the list; where it is not there any more, the last. */
+size_t view_chosen(const struct view *view);
 /* A row of "session follow". */
 void view_event(struct view *view, const json_t *row);
 void view_open(struct view *view, uint64_t session);
