@@ -2,8 +2,8 @@
 #pragma once
 /*
  * log: events as log lines. One line per ended session, accepted message, attempt to deliver elsewhere, change of
- * the queue, notification, refusal, failed sign-in, trouble and event of a role; nothing for all else. Private to
- * record/.
+ * the queue, notification, refusal, failed sign-in, trouble and event of a role; nothing for all else, but in Postfix's
+ * form, which has connections, deliveries and refused recipients too. Private to record/.
  */
 #include "record/record.h"
 #include "record/sessions.h"
