@@ -129,60 +129,6 @@ static struct str line_of(const struct film *film, int32_t event)
 	return film->events[event].event.command.line;
 }
 
-/* ---- events ---- */
-
-static void an_event_is_read_back_from_its_line_as_it_was_written(void **state)
-{
-	struct trace_event event = { .head = { .sequence = 9,
-					       .at_us = 5,
-					       .wall_us = WALL_US,
-					       .session = 77,
-					       .kind = TRACE_close,
-					       .flags = TRACE_CUT | TRACE_ENCRYPTED },
-				     .close = { S("quit"), S("anna"), 6, 1, 2, 3, 4, 5, S("peer"),
-						S("smtp") } };
-	json_t *row = row_of(&event);
-	struct arena arena = { 0 };
-	struct watched read;
-
-	(void)state;
-	assert_true(watched_read(&arena, row, &read));
-	assert_int_equal(read.event.head.kind, TRACE_close);
-	assert_int_equal(read.event.head.session, 77);
-	assert_int_equal(read.event.head.flags, TRACE_CUT | TRACE_ENCRYPTED);
-	assert_true(str_is(read.event.close.reason, S("quit")));
-	assert_true(str_is(read.event.close.peer, S("peer")));
-	assert_int_equal(read.event.close.octets_out, 4);
-	json_decref(row);
-	arena_drop(&arena);
-}
-
-static void what_is_no_event_is_passed_over(void **state)
-{
-	static const char *const lines[] = { "{}",
-					     "[]",
-					     "{\"kind\":\"command\"}",
-					     "{\"kind\":\"new thing\",\"fields\":{}}",
-					     "{\"kind\":7,\"fields\":{}}",
-					     "{\"lost\":4}" };
-	struct arena arena = { 0 };
-	struct film film;
-
-	(void)state;
-	film_init(&film, 77);
-	for (size_t i = 0; i < COUNT_OF(lines); i++) {
-		json_t *row = json_loads(lines[i], 0, NULL);
-		struct watched read;
-
-		assert_non_null(row);
-		assert_false(watched_read(&arena, row, &read));
-		assert_false(film_add(&film, row));
-		json_decref(row);
-	}
-	film_done(&film);
-	arena_drop(&arena);
-}
-
 static void each_pipelined_command_finds_its_answer(void **state)
 {
 	struct film film;
@@ -560,24 +506,6 @@ static void sessions_appear_as_they_come_and_stay_in_their_order(void **state)
 	view_done(&view);
 }
 
-static void the_list_is_bounded(void **state)
-{
-	struct seen_list list = { 0 };
-
-	(void)state;
-	for (uint64_t i = 1; i <= SESSIONS_MAX + 100; i++) {
-		struct trace_event event = {
-			.head = { .kind = TRACE_connect, .session = i, .wall_us = (int64_t)i }
-		};
-
-		seen_note(&list, &event);
-	}
-	assert_int_equal(list.count, SESSIONS_MAX);
-	assert_null(seen_find(&list, 100));
-	assert_non_null(seen_find(&list, SESSIONS_MAX + 100));
-	seen_list_done(&list);
-}
-
 static void a_session_that_is_not_kept_is_said_and_not_opened(void **state)
 {
 	struct view view;
@@ -694,8 +622,6 @@ static void a_page_keeps_its_width(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_event_is_read_back_from_its_line_as_it_was_written),
-		cmocka_unit_test(what_is_no_event_is_passed_over),
 		cmocka_unit_test(each_pipelined_command_finds_its_answer),
 		cmocka_unit_test(the_answer_to_a_challenge_belongs_to_the_sign_in),
 		cmocka_unit_test(an_event_that_was_shown_already_is_not_taken_twice),
@@ -707,7 +633,6 @@ int main(void)
 		cmocka_unit_test(the_screens_look_like_their_golden_files),
 		cmocka_unit_test(every_key_at_every_size_leaves_a_screen_that_is_whole),
 		cmocka_unit_test(sessions_appear_as_they_come_and_stay_in_their_order),
-		cmocka_unit_test(the_list_is_bounded),
 		cmocka_unit_test(a_session_that_is_not_kept_is_said_and_not_opened),
 		cmocka_unit_test(what_a_film_has_no_room_for_is_counted_where_it_can_be_seen),
 		cmocka_unit_test(no_text_from_outside_moves_the_terminal),
