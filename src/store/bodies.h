@@ -27,5 +27,5 @@ void bodies_close(struct bodies **bodies);
 					 void *octets);
 /* Reads the whole and compares checksums. */
 [[nodiscard]] enum err bodies_verify(struct bodies *bodies, const struct body_place *at);
-/* This segment is about to go: keep no descriptor of it. */
+/* The file of this segment is gone: keep no descriptor of it. */
 void bodies_forget(struct bodies *bodies, uint64_t segment);

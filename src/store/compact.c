@@ -192,9 +192,10 @@ static enum err unlink_file(void *arg)
 
 	segment_name(r->segment, name);
 	snprintf(path, sizeof(path), "%.1000s/%s", r->store->body_folder, name);
-	bodies_forget(r->store->bodies, r->segment);
 	if (r->store->io->unlink(path) && errno != ENOENT)
 		return fault_errno("remove %s", path);
+	/* After that nobody opens it any more: a descriptor that stayed would keep its blocks. */
+	bodies_forget(r->store->bodies, r->segment);
 	return OK;
 }
 

@@ -192,6 +192,28 @@ static void who_keeps_the_queue_ends_when_its_commits_have(void **state)
 		&(struct fixture){ .body = stopped, .config_text = RELAYING, .simulated = true });
 }
 
+/* ---- a report that says nothing ---- */
+
+static void unsaid(struct fixture *f) WAITS
+{
+	struct claimed c;
+
+	add_account(f, ANNA, NULL, -1);
+	queue_one(f, 1, S(""));
+	CHECK(claim(f, &c));
+	c.answer.numbers.count = 0;
+	CHECK(report(f, &c, &down) == 0);
+	drop_claim(&c);
+	CHECK(claim(f, &c) && c.answer.message == 1);
+	drop_claim(&c);
+}
+
+static void a_relay_that_stopped_before_it_tried_says_nothing_of_the_place(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = unsaid, .config_text = RELAYING });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +221,7 @@ int main(void)
 		cmocka_unit_test(a_message_whose_body_file_is_missing_is_held),
 		cmocka_unit_test(a_run_may_end_a_lease_while_its_message_is_being_held),
 		cmocka_unit_test(who_keeps_the_queue_ends_when_its_commits_have),
+		cmocka_unit_test(a_relay_that_stopped_before_it_tried_says_nothing_of_the_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,8 @@ static void judge_site(struct store *store, const struct reporting *r, struct si
 	struct str reply = r->ask->texts.count ? r->ask->texts.at[0] : S("");
 	int64_t until_us;
 
+	if (!r->ask->numbers.count)
+		return; /* nobody was sent to, so nothing is known of the place */
 	if (!r->ask->site_down) {
 		site_speed(site, (size_t)r->config->relay_site_connections);
 		sites_resume(sites, site);

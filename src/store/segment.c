@@ -470,8 +470,9 @@ static void void_log(struct body_files *segments)
 
 void body_files_forget(struct body_files *segments)
 {
-	/* Written short of its end it is not whole, and no restart takes it for one. */
-	if (segments->log && !segments->broken && segments->written == segments->end)
+	/* Written short of its octets it is not whole, and no restart takes it for one; the zeros behind them may
+	   have been there. */
+	if (segments->log && !segments->broken && segments->written + RECORD_ALIGN > segments->end)
 		void_log(segments);
 	segments->log = 0;
 	segments->pending_count = 0;

@@ -283,6 +283,46 @@ static void a_forgotten_batch_is_written_over(void **state)
 	body_files_close(&files);
 }
 
+/* Room is taken ahead in zeros, which a record's padding is made of. */
+static const struct io short_of_padding = {
+	.pwritev = failing_pwritev,
+	.fdatasync = fdatasync,
+	.fsync = fsync,
+	.fallocate = fallocate,
+	.fadvise = posix_fadvise,
+};
+
+static void a_log_record_that_failed_in_its_padding_is_taken_back(void **state)
+{
+	struct body_files *files = open_with(&short_of_padding, 1 << 20);
+	struct image image = { malloc(4096), 4096 };
+	struct place place;
+	uint64_t records;
+	char path[128];
+	int fd;
+
+	(void)state;
+	append(files, 1, S("first"), &place);
+	assert_int_equal(body_files_flush(files), OK);
+	body_files_keep(files);
+	assert_int_equal(body_files_begin_log(files, 5), OK);
+	assert_int_equal(body_files_append_log(files, S("abcde")), OK);
+	writes_left = RECORD_HEADER + 5;
+	write_errno = EIO;
+	assert_int_equal(body_files_flush(files), ERR_IO);
+	writes_left = -1;
+	body_files_forget(files);
+	assert_false(body_files_are_broken(files));
+	snprintf(path, sizeof(path), "%s/00000001.seg", folder);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, image.at, 4096), 4096);
+	close(fd);
+	(void)walk_image(&image, &records);
+	assert_int_equal(records, 1);
+	free(image.at);
+	body_files_close(&files);
+}
+
 static void a_new_file_begins_where_the_size_is_reached(void **state)
 {
 	struct body_files *files = open_with(&io_real, 1000);
@@ -484,6 +524,7 @@ int main(void)
 		TEST(a_tail_torn_at_any_octet_leaves_the_records_before_it),
 		TEST(a_flipped_bit_in_any_record_is_found),
 		TEST(a_forgotten_batch_is_written_over),
+		TEST(a_log_record_that_failed_in_its_padding_is_taken_back),
 		TEST(a_new_file_begins_where_the_size_is_reached),
 		TEST(what_lies_behind_the_committed_end_is_cut_off),
 		TEST(a_full_disk_fails_the_batch_and_nothing_else),
