@@ -36,8 +36,6 @@ bool dns_name_equal(const struct dns_name *a, const struct dns_name *b);
 bool dns_name_is_root(const struct dns_name *name);
 /* Is it `above`, or below it? */
 bool dns_name_is_under(const struct dns_name *name, const struct dns_name *above);
-/* 4.3.2.1.in-addr.arpa, or its like in ip6.arpa [rfc1035 3.5, rfc3596 2.5]. false: no IP address. */
-bool dns_name_reverse(const struct addr *address, struct dns_name *out);
 
 #define DNS_TYPES(X)                                                                               \
 	X(A, 1)                                                                                    \

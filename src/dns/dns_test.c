@@ -102,29 +102,6 @@ static void names_compare_without_case_and_by_label(void **state)
 	assert_false(dns_name_is_under(&a, &other));
 }
 
-static void an_address_has_a_name_in_reverse(void **state)
-{
-	static const char *const pairs[][2] = {
-		{ "192.0.2.1", "1.2.0.192.in-addr.arpa" },
-		{ "2001:db8::1", "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2."
-				 "ip6.arpa" },
-	};
-	struct addr no_ip = { .family = ADDR_UNIX };
-	struct dns_name name;
-
-	(void)state;
-	for (size_t i = 0; i < COUNT_OF(pairs); i++) {
-		char text[DNS_NAME_TEXT];
-		struct addr address;
-
-		assert_true(addr_parse_ip(str_of(pairs[i][0]), &address));
-		assert_true(dns_name_reverse(&address, &name));
-		dns_name_print(&name, text);
-		assert_string_equal(text, pairs[i][1]);
-	}
-	assert_false(dns_name_reverse(&no_ip, &name));
-}
-
 static void a_query_asks_for_dnssec_in_1232_octets(void **state)
 {
 	static const char wire[] = "\x12\x34\x01\x20\0\1\0\0\0\0\0\1"
@@ -464,7 +441,6 @@ int main(void)
 		cmocka_unit_test(names_are_read_and_printed),
 		cmocka_unit_test(what_is_no_name_is_refused),
 		cmocka_unit_test(names_compare_without_case_and_by_label),
-		cmocka_unit_test(an_address_has_a_name_in_reverse),
 		cmocka_unit_test(a_query_asks_for_dnssec_in_1232_octets),
 		WITH_ZONE(every_type_is_read),
 		WITH_ZONE(denials_tell_how_long_they_hold),

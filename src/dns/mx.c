@@ -48,18 +48,12 @@ static void refuse_for_now(struct routing *r, struct str name, const struct dns_
 			 STR_ARGS(result->reason)));
 }
 
-static int64_t lesser(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 static struct dns_result ask(struct routing *r, struct str name, enum dns_type type) WAITS
 {
 	struct resolver_question question = { name, type, r->question->session };
 	struct dns_result result;
 
 	resolver_ask(r->resolver, &question, r->arena, &result);
-	r->route->ttl_s = lesser(r->route->ttl_s, result.ttl_s);
 	return result;
 }
 
@@ -189,7 +183,6 @@ static void add_hop(struct routing *r, const struct candidate *candidate,
 	address.port = r->question->port;
 	route->hops[route->count++] = (struct mail_hop){
 		.host = candidate->name,
-		.canonical = result->canonical,
 		.address = address,
 		.preference = candidate->preference,
 		.secure = route->secure && result->secure,
@@ -264,7 +257,7 @@ static void find_addresses(struct routing *r) WAITS
 static struct routing begin(struct resolver *resolver, const struct mail_route_question *question,
 			    struct arena *arena, struct mail_route *out)
 {
-	*out = (struct mail_route){ .verdict = ROUTE_FOUND, .ttl_s = LIMIT_dns_ttl };
+	*out = (struct mail_route){ .verdict = ROUTE_FOUND };
 	return (struct routing){ .resolver = resolver,
 				 .question = question,
 				 .arena = arena,
@@ -279,7 +272,6 @@ void mail_route_find(struct resolver *resolver, const struct mail_route_question
 	struct dns_result mx = ask(&r, question->domain, DNS_MX);
 
 	out->secure = mx.secure;
-	out->implicit = mx.verdict == DNS_NO_DATA;
 	switch (mx.verdict) {
 	case DNS_TEMPORARY:
 		refuse_for_now(&r, question->domain, &mx);
@@ -316,9 +308,7 @@ void mail_route_host(struct resolver *resolver, const struct mail_route_question
 	}
 	address.port = question->port;
 	out->hops = NEW(arena, struct mail_hop);
-	out->hops[0] = (struct mail_hop){ .host = question->domain,
-					  .canonical = question->domain,
-					  .address = address,
-					  .secure = true };
+	out->hops[0] =
+		(struct mail_hop){ .host = question->domain, .address = address, .secure = true };
 	out->count = 1;
 }

@@ -23,9 +23,8 @@ enum mail_route_verdict {
 };
 
 struct mail_hop {
-	struct str host;      /* as the MX names it, for SNI, TLS names and logs */
-	struct str canonical; /* the name after its CNAMEs [rfc7672 2.2.2] */
-	struct addr address;  /* with the port */
+	struct str host;     /* as the MX names it, for SNI, TLS names and logs */
+	struct addr address; /* with the port */
 	uint16_t preference;
 	bool secure; /* the MX and this address came by DNSSEC */
 };
@@ -35,11 +34,9 @@ struct mail_route {
 	unsigned code;       /* 550, 556, 451; 0 when found */
 	struct str enhanced; /* "5.1.2"; empty when found */
 	struct str reason;   /* for people; empty when found */
-	bool implicit;       /* no MX: the domain's own address */
 	bool secure;         /* what the DNS said about MX came by DNSSEC */
 	struct mail_hop *hops;
 	size_t count;
-	int64_t ttl_s; /* that all of it holds */
 };
 
 struct mail_route_question {

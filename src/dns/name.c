@@ -127,24 +127,6 @@ bool dns_name_is_under(const struct dns_name *name, const struct dns_name *above
 	return name->len - at == above->len && is_same(name->at + at, above->at, above->len);
 }
 
-bool dns_name_reverse(const struct addr *address, struct dns_name *out)
-{
-	char text[ADDR_TEXT] = "";
-	size_t len = 0;
-	const unsigned char *ip = address->ip;
-
-	if (address->family == ADDR_IPV4) {
-		snprintf(text, sizeof(text), "%u.%u.%u.%u.in-addr.arpa", ip[3], ip[2], ip[1],
-			 ip[0]);
-	} else if (address->family == ADDR_IPV6) {
-		for (size_t i = sizeof(address->ip); i-- > 0;)
-			len += (size_t)snprintf(text + len, sizeof(text) - len, "%x.%x.",
-						ip[i] & 0xFU, ip[i] >> 4);
-		snprintf(text + len, sizeof(text) - len, "ip6.arpa");
-	}
-	return dns_name_parse(str_of(text), out);
-}
-
 /* ---- types ---- */
 
 static const struct type {

@@ -249,7 +249,6 @@ static enum err plan_target(struct writer *writer, struct delivery *d, size_t re
 	if (!target->is_elsewhere)
 		return place(writer, d, recipient, target);
 	leave(d, &leaving);
-	d->is_forwarding = true;
 	return OK;
 }
 
@@ -278,6 +277,14 @@ static enum err plan_recipient(struct writer *writer, struct delivery *d, size_t
 		d->leaving_count = leaving_before;
 	}
 	return err;
+}
+
+static bool any_forwarded(const struct delivery *d)
+{
+	for (size_t i = 0; i < d->leaving_count; i++)
+		if (d->leaving[i].is_forwarded)
+			return true;
+	return false;
 }
 
 /*
@@ -405,7 +412,7 @@ enum err delivery_run(struct writer *writer, struct delivery *d)
 		refuse_all(d, DELIVERY_RATE);
 		return OK;
 	}
-	if (!err && d->is_forwarding)
+	if (!err && any_forwarded(d))
 		err = rewrite_sender(writer, d);
 	references += d->leaving_count && !d->was_queued;
 	if (err || !references)

@@ -41,10 +41,9 @@ struct delivery {
 	struct leaving *leaving; /* they go to the queue */
 	size_t leaving_count, leaving_room;
 	size_t remote_count; /* of them those that the client addressed: who may send so many? */
-	bool is_forwarding;
-	struct str sent_as;      /* instead of the sender; empty: it is not rewritten */
-	bool was_queued;         /* by an earlier try */
-	bool may_relay;          /* once it is known */
+	struct str sent_as;  /* instead of the sender; empty: it is not rewritten */
+	bool was_queued;     /* by an earlier try */
+	bool may_relay;      /* once it is known */
 	struct notices *notices; /* of what is delivered here; NULL: nobody wants any */
 	bool is_relay_known;
 	struct placement *placements;

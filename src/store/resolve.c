@@ -94,12 +94,8 @@ static enum err choose_folder(struct resolving *r, struct str wanted, struct tar
 		err = mailbox_find(r->db, target->account, wanted, &mailbox, &found);
 	if (err)
 		return err;
-	if (found) {
+	if (found || (r->policy->folders == SUBADDRESS_CREATE && is_folder_name(wanted)))
 		target->folder = wanted;
-	} else if (r->policy->folders == SUBADDRESS_CREATE && is_folder_name(wanted)) {
-		target->folder = wanted;
-		target->make_folder = true;
-	}
 	return OK;
 }
 

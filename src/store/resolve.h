@@ -33,7 +33,6 @@ struct target {
 	bool is_elsewhere;  /* forwarded: it goes to the queue, and what follows here is not said */
 	uint64_t account;   /* 0: is to be made */
 	struct str folder;
-	bool make_folder;
 	uint64_t quota; /* octets; 0: no bound */
 };
 
