@@ -48,12 +48,18 @@ static void refuse_for_now(struct routing *r, struct str name, const struct dns_
 			 STR_ARGS(result->reason)));
 }
 
+static int64_t lesser(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static struct dns_result ask(struct routing *r, struct str name, enum dns_type type) WAITS
 {
 	struct resolver_question question = { name, type, r->question->session };
 	struct dns_result result;
 
 	resolver_ask(r->resolver, &question, r->arena, &result);
+	r->route->ttl_s = lesser(r->route->ttl_s, result.ttl_s);
 	return result;
 }
 
@@ -257,7 +263,7 @@ static void find_addresses(struct routing *r) WAITS
 static struct routing begin(struct resolver *resolver, const struct mail_route_question *question,
 			    struct arena *arena, struct mail_route *out)
 {
-	*out = (struct mail_route){ .verdict = ROUTE_FOUND };
+	*out = (struct mail_route){ .verdict = ROUTE_FOUND, .ttl_s = LIMIT_dns_ttl };
 	return (struct routing){ .resolver = resolver,
 				 .question = question,
 				 .arena = arena,

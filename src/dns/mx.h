@@ -37,6 +37,7 @@ struct mail_route {
 	bool secure;         /* what the DNS said about MX came by DNSSEC */
 	struct mail_hop *hops;
 	size_t count;
+	int64_t ttl_s; /* that all of it holds */
 };
 
 struct mail_route_question {
