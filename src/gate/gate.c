@@ -53,6 +53,7 @@ static enum err gate_reload(struct role *role) WAITS
 	struct caps_limits limits = limits_of(role->config);
 
 	caps_set(gate_of(role)->caps, &limits);
+	gate_count_changed(gate_of(role));
 	renew_ports(gate_of(role));
 	return OK;
 }

@@ -291,6 +291,24 @@ static void under_stress_pop3(struct scene *scene) WAITS
 		conn_drop(&in[i]);
 }
 
+/* The same nine are nine tenths once there may be ten. */
+static void under_stress_by_a_reload(struct scene *scene) WAITS
+{
+	OWNED(buf) struct buf text = BUF(8192);
+	struct conn *in[9];
+
+	for (size_t i = 0; i < COUNT_OF(in); i++) {
+		in[i] = dial(scene);
+		must(hears(in[i], "220 "));
+	}
+	scene->options = "connections_max = 10\nsession_stress_idle = 1s\n";
+	must(role_reload(scene->role, config_text(scene, &text, "one.example")) == OK);
+	says(in[8], "NOOP\r\n");
+	must(hears(in[8], "250 ") && hears(in[8], "421 4.4.2 "));
+	for (size_t i = 0; i < COUNT_OF(in); i++)
+		conn_drop(&in[i]);
+}
+
 static void not_welcome(struct scene *scene) WAITS
 {
 	struct conn *conn = dial(scene);
@@ -490,6 +508,7 @@ static void banned(struct scene *scene) WAITS
 	X(too_many, EXEMPT_NONE "connections_per_address = 2\n", NULL)                             \
 	X(too_many_in_all, "connections_max = 10\n", NULL)                                         \
 	X(under_stress, "connections_max = 10\nsession_stress_idle = 1s\n", NULL)                  \
+	X(under_stress_by_a_reload, "connections_max = 20\nsession_stress_idle = 1s\n", NULL)      \
 	X(under_stress_pop3, "connections_max = 10\nsession_stress_idle = 1s\n", NULL)             \
 	X(too_much_in_memory, EXEMPT_NONE "message_memory_max = 1M\n", NULL)                       \
 	X(banned, EXEMPT_NONE "login_failures_ban = 5\n", NULL)                                    \
