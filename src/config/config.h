@@ -97,6 +97,8 @@ bool listener_without(const struct config_listener *listener, const char *extens
 /* The rule that matches, or NULL. */
 const struct config_network *config_network_match(const struct config_networks *networks,
 						  const struct addr *peer);
+/* connections_exempt; and UNIX sockets, which have file permissions. */
+bool config_is_exempt(const struct config *config, const struct addr *peer);
 /* "glasspost.conf:31" for an option's name, or "default". */
 struct str config_origin(const struct config *config, struct arena *arena, const char *option);
 

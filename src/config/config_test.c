@@ -449,6 +449,28 @@ static void a_missing_file_says_how_to_make_one(void **state)
 	assert_true(str_find_str(buf_str(&complaints), S("glasspost init")) != STR_NONE);
 }
 
+static void networks_of_the_list_and_unix_sockets_are_exempt(void **state)
+{
+	static const struct {
+		const char *peer;
+		bool is_exempt;
+	} cases[] = { { "192.0.2.7:25", true },
+		      { "[2001:db8::1]:25", true },
+		      { "192.0.3.7:25", false },
+		      { "127.0.0.1:25", false },
+		      { "/run/client.sock", true } };
+	struct config *config = parse("connections_exempt = \"192.0.2.0/24, 2001:db8::/32\"\n");
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct addr peer;
+
+		assert_true(addr_parse(str_of(cases[i].peer), &peer));
+		assert_int_equal(config_is_exempt(config, &peer), cases[i].is_exempt);
+	}
+	config_unref(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +488,7 @@ int main(void)
 		cmocka_unit_test(what_holds_now_is_told_as_json_with_its_origin),
 		cmocka_unit_test(a_session_keeps_the_configuration_it_began_with),
 		cmocka_unit_test(a_missing_file_says_how_to_make_one),
+		cmocka_unit_test(networks_of_the_list_and_unix_sockets_are_exempt),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

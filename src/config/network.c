@@ -45,3 +45,11 @@ const struct config_network *config_network_match(const struct config_networks *
 	}
 	return NULL;
 }
+
+bool config_is_exempt(const struct config *config, const struct addr *peer)
+{
+	for (size_t i = 0; i < config->exempt_count; i++)
+		if (network_contains(&config->exempt[i], peer))
+			return true;
+	return peer->family == ADDR_UNIX;
+}

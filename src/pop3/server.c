@@ -172,14 +172,6 @@ static enum err run_command(struct pop3_session *session) WAITS
 	return err ? err : run_line(session, line);
 }
 
-static bool is_exempt(const struct config *config, const struct addr *peer)
-{
-	for (size_t i = 0; i < config->exempt_count; i++)
-		if (network_contains(&config->exempt[i], peer))
-			return true;
-	return false;
-}
-
 /* rfc1939 7: different each time, shaped like a msg-id. */
 static void make_banner(struct pop3_session *session)
 {
@@ -223,7 +215,7 @@ static void session_init(struct pop3_session *session, const struct pop3_service
 					  .folder = BUF(LIMIT_folder_name),
 					  .address = BUF(LIMIT_address) };
 	session->started = session->command_at = now();
-	session->exempt = is_exempt(service->config, conn_peer(conn));
+	session->exempt = config_is_exempt(service->config, conn_peer(conn));
 	if (conn_peer(conn)->family != ADDR_UNIX)
 		addr_print_ip(conn_peer(conn), session->peer);
 	maildrop_init(&session->drop, service->store);

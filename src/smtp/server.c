@@ -18,14 +18,6 @@ static const char *protocol_name(const struct smtp_session *s)
 	}
 }
 
-static bool is_exempt(const struct config *config, const struct addr *peer)
-{
-	for (size_t i = 0; i < config->exempt_count; i++)
-		if (network_contains(&config->exempt[i], peer))
-			return true;
-	return peer->family != ADDR_IPV4 && peer->family != ADDR_IPV6;
-}
-
 static void trace_connect(struct smtp_session *s)
 {
 	char peer[ADDR_TEXT];
@@ -345,7 +337,7 @@ void smtp_serve(struct smtp_service *service, struct conn *conn, uint64_t sessio
 		.heard = now(),
 		.state = SMTP_FRESH,
 		.is_lmtp = service->listener->kind == PROTOCOL_LMTP,
-		.is_exempt = is_exempt(service->config, conn_peer(conn)),
+		.is_exempt = config_is_exempt(service->config, conn_peer(conn)),
 		.hello = BUF(LIMIT_domain + 1),
 		.account = BUF(LIMIT_address + 1),
 	};
