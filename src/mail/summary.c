@@ -87,7 +87,6 @@ void summary_of(struct arena *arena, const struct mime *mime, struct summary *ou
 	fields_collect(mime_part_header(mime, &mime->parts[0]), &fields, &out->received_count);
 	out->subject = words_decode(arena, fields.values[SUBJECT], SUMMARY_TEXT);
 	out->from = shown_addresses(arena, fields.values[FROM]);
-	out->to = shown_addresses(arena, fields.values[TO]);
 	ids = scan_of(fields.values[MESSAGE_ID]);
 	if (take_message_id(arena, &ids, &out->message_id))
 		out->message_id = text_clean(arena, out->message_id, SUMMARY_TEXT);

@@ -9,7 +9,6 @@ enum { SUMMARY_TEXT = 998 }; /* octets at most of each text */
 struct summary {
 	struct str subject;
 	struct str from;
-	struct str to;
 	struct str message_id; /* with angle brackets; "" when there is none */
 	struct str preview;    /* LIMIT_preview_octets */
 	bool has_date;
