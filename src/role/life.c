@@ -311,7 +311,8 @@ void role_drop(struct role **role) WAITS
 	link_drop(&r->store);
 	drop_rings(life);
 	config_unref(&r->config);
-	explicit_bzero(life->key.at ? life->key.at : "", life->key.at ? life->key.len : 0);
+	if (life->key.at) /* all of it: one before may have been longer */
+		explicit_bzero(life->key.at, life->key.room);
 	buf_drop(&life->key);
 	buf_drop(&life->chain);
 	buf_drop(&life->client_ca);

@@ -27,7 +27,7 @@ static enum err tls_fault(const char *what)
 void certificate_drop(struct certificate *certificate)
 {
 	if (certificate->key.at)
-		explicit_bzero(certificate->key.at, certificate->key.len);
+		explicit_bzero(certificate->key.at, certificate->key.room);
 	buf_drop(&certificate->key);
 	buf_drop(&certificate->chain);
 	buf_drop(&certificate->client_ca);
