@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from clients import program
+from glasspost import Server, insecure_tls, wait_for
 
 STARTTLS = {"smtp": "smtp", "submission": "smtp", "submissions": None, "pop3": "pop3", "pop3s": None}
 FAREWELL = {"smtp": b"221", "submission": b"221", "submissions": b"221", "pop3": b"+OK", "pop3s": b"+OK"}
@@ -76,3 +77,26 @@ def test_the_suite_that_every_client_has_is_preferred(server):
     assert b"TLS_AES_128_GCM_SHA256" in done.stdout
     done = s_client(server, "submissions", "-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256")
     assert b"TLS_CHACHA20_POLY1305_SHA256" in done.stdout
+
+
+def test_a_proxy_may_send_its_header_and_the_client_s_hello_in_one_segment():
+    config = 'listener "behind" {\nprotocol = pop3\ntls = implicit\naddress = 127.0.0.1\nport = 996\nproxies = 127.0.0.1\n}'
+    with Server(config=config, accounts={}) as server:
+        heard, said = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = insecure_tls().wrap_bio(heard, said)
+        with socket.create_connection(("127.0.0.1", server.base + 996), timeout=10) as client:
+            early = b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 995\r\n"
+            greeting = None
+            while greeting is None:
+                try:
+                    tls.do_handshake()
+                    greeting = tls.read()
+                except ssl.SSLWantReadError:
+                    client.sendall(early + said.read())
+                    early = b""
+                    octets = client.recv(65536)
+                    assert octets, server.log()
+                    heard.write(octets)
+            assert greeting.startswith(b"+OK ")
+        wait_for(lambda: any(row["peer"].startswith("192.0.2.7:") for row in server.rows("session", "list")),
+                 what="the session under the client's address")
