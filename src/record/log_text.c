@@ -338,11 +338,7 @@ void log_dev(struct log_line *line)
 		plain(line, "", event->trouble.detail, "\n");
 		return;
 	case LOG_ROLE:
-		dev_begin(line, "==");
-		plain(line, trace_role_name(event->head.role), S(""), " ");
-		plain(line, "", event->role.what, " ");
-		plain(line, "", event->role.detail, "\n");
-		return;
+		return; /* the supervisor says it on the same terminal when one falls */
 	default:
 		dev_begin(line, "!!");
 		buf_print(line->out, "%llu events lost", (unsigned long long)event->lost.events);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "role/life.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 struct life *life_of(struct role *role)
 {
@@ -192,6 +194,16 @@ static enum err serve_early(struct life *life) WAITS
 
 /* ---- certificate, begin, reload ---- */
 
+/* One that fell and was started again is told by its being ready anew. */
+static void tell(const struct life *life, struct str what)
+{
+	char pid[24] = "";
+
+	if (life->has_process)
+		snprintf(pid, sizeof(pid), "pid %d", (int)getpid());
+	TRACE(life->role.trace, 0, 0, role, .what = what, .detail = str_of(pid));
+}
+
 enum err role_set_client_ca(struct role *role, struct str client_ca)
 {
 	struct life *life = life_of(role);
@@ -246,7 +258,10 @@ enum err role_begin(struct role *role) WAITS
 	if (err)
 		return err;
 	life->begun = true;
-	return serve_early(life);
+	err = serve_early(life);
+	if (!err)
+		tell(life, S("ready"));
+	return err;
 }
 
 enum err role_reload(struct role *role, struct str config) WAITS
@@ -263,7 +278,10 @@ enum err role_reload(struct role *role, struct str config) WAITS
 		return err;
 	role->config = fresh;
 	config_unref(&old);
-	return role->ops->reload ? role->ops->reload(role) : OK;
+	err = role->ops->reload ? role->ops->reload(role) : OK;
+	if (!err)
+		tell(life, S("reloaded"));
+	return err;
 }
 
 /* ---- the end ---- */
@@ -273,6 +291,8 @@ void role_stop(struct role *role, int64_t grace_ms) WAITS
 	if (role->stopping)
 		return;
 	role->stopping = true;
+	if (life_of(role)->begun)
+		tell(life_of(role), S("stopping"));
 	if (life_of(role)->begun && role->ops->stop)
 		role->ops->stop(role, in_ms(grace_ms));
 	group_stop(&role->fibers);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The log as Postfix writes it, read by a program that reads Postfix's."""
+import os
 import re
 import shutil
+import signal
 import smtplib
 import subprocess
 
@@ -48,3 +50,16 @@ def test_each_refused_recipient_is_told_and_pflogsumm_counts_them(server):
     detail = told[told.index("message reject detail"):]
     assert "Recipient address rejected: User unknown (total: 1)" in detail, detail
     assert "Relay access denied" in detail, detail
+
+
+def told(server, what):
+    return re.findall(rf'postfix/master\[\d+\]: gate-mx-0: {what} "pid (\d+)"', server.log())
+
+
+def test_a_role_that_is_ready_that_reloads_and_that_was_started_again_is_told(server):
+    before = wait_for(lambda: told(server, "ready"), what="the first line of the role")
+    server.run("reload")
+    wait_for(lambda: told(server, "reloaded") == before, what="the line of the reload")
+    os.kill(int(before[0]), signal.SIGKILL)
+    after = wait_for(lambda: len(told(server, "ready")) == 2 and told(server, "ready"), what="the line of the new process")
+    assert after[0] == before[0] and after[1] != before[0]
