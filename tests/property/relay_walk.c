@@ -39,7 +39,6 @@ struct theatre {
 	bool is_over;
 	size_t heard; /* octets of the records */
 	size_t pending;
-	enum err err;
 };
 
 /* ---- deaths ---- */
@@ -244,8 +243,7 @@ static void act(void *arg) WAITS
 	if (!err)
 		err = scene_wait_for_rest(&t->scene, REST_MS);
 	if (err)
-		snprintf(t->run.why, sizeof(t->run.why), "%s: %s", err_text(err), fault_text());
-	t->err = err;
+		run_failed(&t->run, err);
 	if (t->scene.house)
 		look(t);
 	if (t->far.house)
@@ -254,33 +252,20 @@ static void act(void *arg) WAITS
 	scene_end(&t->far);
 }
 
-/* ---- one seed ---- */
-
-static struct run *play_seed(uint64_t seed)
+static const char *judge(struct run *run)
 {
-	struct world *world = world_sim_new(seed);
-	struct theatre *t = calloc(1, sizeof(*t));
+	struct theatre *t = CONTAINER_OF(run, struct theatre, run);
 
-	must(t);
-	t->run.records = BUF(RECORDS_MAX);
-	trace_set_clock(now, wall_us);
-	must(!world_spawn(world, "relay walk", act, t));
-	world_run(world); /* ends when the last fiber has: none is left behind */
-	world_drop(&world);
-	if (!t->err)
+	if (!run->why[0])
 		posts_check(&t->posts);
-	if (t->posts.ledger.failure[0])
-		snprintf(t->run.why, sizeof(t->run.why), "%s", t->posts.ledger.failure);
-	return &t->run;
+	return t->posts.ledger.failure;
 }
 
-static void drop_run(struct run *run)
+static void drop(struct run *run)
 {
 	struct theatre *t = CONTAINER_OF(run, struct theatre, run);
 
 	arena_drop(&t->posts.ledger.arena);
-	buf_drop(&t->run.records);
-	free(t);
 }
 
 /* ---- all seeds ---- */
@@ -329,8 +314,11 @@ int main(int argc, char **argv)
 {
 	static const struct seeds seeds = { .program = "relay_walk",
 					    .usual = SEEDS,
-					    .play = play_seed,
-					    .drop = drop_run,
+					    .size = sizeof(struct theatre),
+					    .records_max = RECORDS_MAX,
+					    .act = act,
+					    .judge = judge,
+					    .drop = drop,
 					    .add_up = add_up,
 					    .tell = tell };
 	int status;

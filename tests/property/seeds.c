@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "seeds.h"
 
-#include "link/link.h"
+#include "role/role.h"
 #include "trace/trace.h"
 
 #include <dirent.h>
@@ -28,11 +28,40 @@ static unsigned count_descriptors(void)
 	return count;
 }
 
+void run_failed(struct run *run, enum err err)
+{
+	snprintf(run->why, sizeof(run->why), "%s: %s", err_text(err), fault_text());
+}
+
+static struct run *play(const struct seeds *seeds, uint64_t seed)
+{
+	struct world *world = world_sim_new(seed);
+	struct run *run = calloc(1, seeds->size);
+	const char *broken;
+
+	must(run);
+	run->records = BUF(seeds->records_max);
+	must(!world_spawn(world, seeds->program, seeds->act, run));
+	world_run(world);
+	world_drop(&world);
+	broken = seeds->judge(run);
+	if (broken[0])
+		snprintf(run->why, sizeof(run->why), "%s", broken);
+	return run;
+}
+
+static void drop(const struct seeds *seeds, struct run *run)
+{
+	seeds->drop(run);
+	buf_drop(&run->records);
+	free(run);
+}
+
 static bool seed_holds(const struct seeds *seeds, uint64_t seed)
 {
 	unsigned descriptors = count_descriptors();
-	struct run *first = seeds->play(seed);
-	struct run *second = seeds->play(seed);
+	struct run *first = play(seeds, seed);
+	struct run *second = play(seeds, seed);
 	const char *why = first->why;
 	bool holds;
 
@@ -45,8 +74,8 @@ static bool seed_holds(const struct seeds *seeds, uint64_t seed)
 		printf("seed %" PRIu64 ": %s\n  again: %s --seed %" PRIu64 " --trace\n", seed, why,
 		       seeds->program, seed);
 	seeds->add_up(first);
-	seeds->drop(first);
-	seeds->drop(second);
+	drop(seeds, first);
+	drop(seeds, second);
 	return holds;
 }
 
@@ -89,13 +118,13 @@ static void draw(const struct run *run)
 
 static int show_seed(const struct seeds *seeds, uint64_t seed, bool with_trace)
 {
-	struct run *run = seeds->play(seed);
+	struct run *run = play(seeds, seed);
 	bool holds = !run->why[0];
 
 	if (with_trace)
 		draw(run);
 	printf("seed %" PRIu64 ": %s\n", seed, holds ? "holds" : run->why);
-	seeds->drop(run);
+	drop(seeds, run);
 	return !holds;
 }
 
@@ -143,12 +172,9 @@ static int walk_all(const struct seeds *seeds, uint64_t first, uint64_t count)
 
 int seeds_main(const struct seeds *seeds, int argc, char **argv)
 {
-	static const char *const names[] = { "none",   "supervisor", "gate-mx", "gate-user",
-					     "filter", "store",      "relay",   "web" };
 	uint64_t seed;
 
-	static_assert(COUNT_OF(names) == ROLE_KINDS);
-	trace_set_role_names(names, COUNT_OF(names));
+	role_name_traces();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc >= 3 && strcmp(argv[1], "--seed") == 0 &&
 	    str_to_u64(str_of(argv[2]), UINT64_MAX, &seed))
