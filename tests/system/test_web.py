@@ -335,13 +335,13 @@ def test_a_store_that_began_anew_asks_to_sign_in_again(serve):
 
 
 def test_a_sign_in_is_in_the_trace_and_the_password_is_not(serve):
-    sign_in(serve, USER, "a wrong secret 4711")
+    sign_in(serve, USER, "a wrong secret plugh")
     rows = serve.rows("session", "list")
     http_rows = [row for row in rows if row["protocol"] == "http"]
     assert http_rows
     text = "".join(serve.run("session", "show", row["session"], "--json").stdout for row in http_rows)
     assert '"outcome":"failed"' in text and '"outcome":"ok"' in text
-    assert "4711" not in text and "user's" not in text and "4711" not in serve.log()
+    assert "plugh" not in text and "user's" not in text and "plugh" not in serve.log()
 
 
 def test_https_is_spoken_with_the_server_s_certificate(serve):
