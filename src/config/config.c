@@ -450,3 +450,47 @@ struct str config_origin(const struct config *config, struct arena *arena, const
 	return str_print(arena, "%.*s:%u",
 			 STR_ARGS(str_from(config->file, slash == STR_NONE ? 0 : slash + 1)), line);
 }
+
+/* ---- what a reload does not change ---- */
+
+static bool is_same_list(const struct config_list *one, const struct config_list *other)
+{
+	if (one->count != other->count)
+		return false;
+	for (size_t i = 0; i < one->count; i++)
+		if (!str_is(one->at[i], other->at[i]))
+			return false;
+	return true;
+}
+
+static bool is_same(const struct option_row *row, const struct config *one,
+		    const struct config *other)
+{
+	const char *a = (const char *)one + row->offset;
+	const char *b = (const char *)other + row->offset;
+
+	switch (row->type) {
+	case OPTION_TEXT:
+		return str_is(*(const struct str *)a, *(const struct str *)b);
+	case OPTION_FLAG:
+		return *(const bool *)a == *(const bool *)b;
+	case OPTION_LIST:
+		return is_same_list((const struct config_list *)a, (const struct config_list *)b);
+	case OPTION_NUMBER:
+	case OPTION_SIZE:
+	case OPTION_DURATION:
+		break;
+	}
+	return memcmp(a, b, sizeof(uint64_t)) == 0;
+}
+
+const char *config_next_waiting(const struct config *old, const struct config *fresh, size_t *at)
+{
+	while (*at < config_row_count) {
+		const struct option_row *row = &config_rows[(*at)++];
+
+		if (row->at_start && !is_same(row, old, fresh))
+			return row->name;
+	}
+	return NULL;
+}

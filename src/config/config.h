@@ -99,6 +99,11 @@ const struct config_network *config_network_match(const struct config_networks *
 						  const struct addr *peer);
 /* connections_exempt; and UNIX sockets, which have file permissions. */
 bool config_is_exempt(const struct config *config, const struct addr *peer);
+/*
+ * The next option, from number *at of options.def on, that is another one in `fresh` and counts from the next start only;
+ * NULL: no more. *at begins with 0.
+ */
+const char *config_next_waiting(const struct config *old, const struct config *fresh, size_t *at);
 /* "glasspost.conf:31" for an option's name, or "default". */
 struct str config_origin(const struct config *config, struct arena *arena, const char *option);
 

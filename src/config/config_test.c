@@ -32,6 +32,39 @@ static void refuses(const char *text, const char *wanted)
 		fail_msg("for:\n%s\nwanted:\n%s\ngot:\n%s", text, wanted, complaints.at);
 }
 
+static void what_counts_from_the_next_start_only_is_told_at_a_reload(void **state)
+{
+	static const char *const waiting[] = { "user",
+					       "sandbox",
+					       "together",
+					       "gate_processes",
+					       "filter_processes",
+					       "resolver",
+					       "resolver_trusted",
+					       "relay_sockets",
+					       "tls_roots",
+					       "durable",
+					       "segment_size" };
+	struct config *old = parse("resolver = { 192.0.2.1 }\n");
+	struct config *same = parse("resolver = \"192.0.2.1\"\nquota = 5M\nsegment_size = 64M\n");
+	struct config *fresh =
+		parse("user = mail\nsandbox = required\ntogether = yes\ngate_processes = 2\n"
+		      "filter_processes = 2\nresolver = { 192.0.2.1, 192.0.2.2 }\n"
+		      "resolver_trusted = yes\nrelay_sockets = yes\ntls_roots = /roots.pem\n"
+		      "durable = no\nsegment_size = 32M\nquota = 5M\n");
+	size_t at = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(waiting); i++)
+		assert_string_equal(config_next_waiting(old, fresh, &at), waiting[i]);
+	assert_null(config_next_waiting(old, fresh, &at));
+	at = 0;
+	assert_null(config_next_waiting(old, same, &at));
+	config_unref(&old);
+	config_unref(&same);
+	config_unref(&fresh);
+}
+
 static void an_empty_file_gives_the_preset_listeners(void **state)
 {
 	static const struct {
@@ -475,6 +508,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_file_gives_the_preset_listeners),
+		cmocka_unit_test(what_counts_from_the_next_start_only_is_told_at_a_reload),
 		cmocka_unit_test(resolvers_are_those_written_or_those_found),
 		cmocka_unit_test(values_are_read_by_their_types),
 		cmocka_unit_test(the_first_network_that_matches_wins),

@@ -2,7 +2,16 @@
 #include "config/table.h"
 
 #define OPTION(name, type, preset, min, max, doc)                                                  \
-	{ #name, OPTION_##type, preset, min, max, doc, offsetof(struct config, name) },
+	{ #name, OPTION_##type, preset, min, max, doc, offsetof(struct config, name), false },
+#define START_OPTION(name, type, preset, min, max, doc)                                            \
+	{ #name,                                                                                   \
+	  OPTION_##type,                                                                           \
+	  preset,                                                                                  \
+	  min,                                                                                     \
+	  max,                                                                                     \
+	  doc " Counts from the next start.",                                                      \
+	  offsetof(struct config, name),                                                           \
+	  true },
 const struct option_row config_rows[] = {
 #include "config/options.def"
 };
@@ -10,8 +19,11 @@ const size_t config_row_count = COUNT_OF(config_rows);
 static_assert(COUNT_OF(config_rows) <= COUNT_OF(((struct config *)0)->line_of),
 	      "config.h: line_of holds a line for each option");
 
-#define LISTENER_OPTION(name, type, preset, min, max, doc)                                         \
-	{ #name, OPTION_##type, preset, min, max, doc, offsetof(struct config_listener, name) },
+#define LISTENER_OPTION(name, type, preset, min, max, doc)                                           \
+	{                                                                                            \
+		#name, OPTION_##type, preset, min, max, doc, offsetof(struct config_listener, name), \
+		false                                                                                \
+	},
 const struct option_row listener_rows[] = {
 #include "config/options.def"
 };

@@ -20,6 +20,7 @@ struct option_row {
 	uint64_t max;
 	const char *doc;
 	size_t offset; /* of the value in struct config or struct config_listener */
+	bool at_start; /* a reload does not change it */
 };
 
 extern const struct option_row config_rows[];

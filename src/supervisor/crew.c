@@ -233,23 +233,12 @@ static enum err listen_to_new(struct crew *crew, size_t first_new, struct buf *c
 	return first;
 }
 
-/* What is decided once, when the processes are made. */
 static void tell_what_waits(const struct config *old, const struct config *fresh)
 {
-	const struct {
-		const char *name;
-		bool differs;
-	} options[] = {
-		{ "user", !str_is(old->user, fresh->user) },
-		{ "sandbox", !str_is(old->sandbox, fresh->sandbox) },
-		{ "together", old->together != fresh->together },
-		{ "gate_processes", old->gate_processes != fresh->gate_processes },
-		{ "filter_processes", old->filter_processes != fresh->filter_processes },
-	};
+	const char *name;
 
-	for (size_t i = 0; i < COUNT_OF(options); i++)
-		if (options[i].differs)
-			say("%s: the new value holds from the next start on", options[i].name);
+	for (size_t at = 0; (name = config_next_waiting(old, fresh, &at));)
+		say("%s: the new value counts from the next start", name);
 }
 
 static enum role_kind server_of(const struct config_listener *l)

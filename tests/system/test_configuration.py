@@ -10,7 +10,7 @@ import pytest
 from glasspost import PROGRAM, ROOT
 
 EX_OK, EX_CONFIG = 0, 78
-ROW = re.compile(r'^(LISTENER_)?OPTION\((\w+), (\w+), "(.*?)", (\d+), (\d+), "', re.MULTILINE)
+ROW = re.compile(r'^(?:(LISTENER_)|START_)?OPTION\((\w+), (\w+), "(.*?)", (\d+), (\d+), "', re.MULTILINE)
 OPTIONS = [(bool(listener), name, kind, default, int(low), int(high)) for listener, name, kind, default, low, high in
            ROW.findall((ROOT / "src" / "config" / "options.def").read_text())]
 NUMBERS = [row for row in OPTIONS if row[2] in ("NUMBER", "SIZE", "DURATION")]

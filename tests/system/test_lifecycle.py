@@ -102,6 +102,16 @@ def test_a_reload_changes_options_and_moves_listeners():
         assert names == {"mx"}
 
 
+def test_a_reload_names_what_waits_for_the_next_start():
+    with Server(accounts={}) as server:
+        file = server.folder / "glasspost.conf"
+        file.write_text(file.read_text() + "segment_size = 32M\nresolver_trusted = yes\nquota = 5M\n")
+        server.run("reload")
+        wait_for(lambda: "reloaded" in server.log(), what="the reload in the log")
+        waits = [line for line in server.log().splitlines() if "counts from the next start" in line]
+        assert [line.split(": ")[-2].split()[-1] for line in waits] == ["resolver_trusted", "segment_size"], waits
+
+
 def test_a_stop_tells_the_idle_and_exits_zero():
     with Server(accounts={}) as server:
         idle = socket.create_connection(("127.0.0.1", server.port("smtp")), timeout=10)
