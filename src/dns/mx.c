@@ -158,11 +158,9 @@ static void prefetch(const struct routing *r)
 		struct resolver_question question = { r->candidates[i].name, DNS_AAAA,
 						      r->question->session };
 
-		if (!r->question->without_ipv6)
-			resolver_prefetch(r->resolver, &question);
+		resolver_prefetch(r->resolver, &question);
 		question.type = DNS_A;
-		if (!r->question->without_ipv4)
-			resolver_prefetch(r->resolver, &question);
+		resolver_prefetch(r->resolver, &question);
 	}
 }
 
@@ -195,13 +193,10 @@ static void add_hop(struct routing *r, const struct candidate *candidate,
 	};
 }
 
-static struct dns_result ask_addresses(struct routing *r, struct str name, enum dns_type type,
-				       bool without) WAITS
+static struct dns_result ask_addresses(struct routing *r, struct str name, enum dns_type type) WAITS
 {
-	struct dns_result result = { .verdict = DNS_NO_DATA };
+	struct dns_result result = ask(r, name, type);
 
-	if (!without)
-		result = ask(r, name, type);
 	if (result.verdict == DNS_TEMPORARY)
 		r->temporary = result;
 	return result;
@@ -210,10 +205,8 @@ static struct dns_result ask_addresses(struct routing *r, struct str name, enum 
 /* rfc8305 4: families take turns, so that one that does not work costs one try. */
 static void add_host(struct routing *r, const struct candidate *candidate) WAITS
 {
-	struct dns_result six =
-		ask_addresses(r, candidate->name, DNS_AAAA, r->question->without_ipv6);
-	struct dns_result four =
-		ask_addresses(r, candidate->name, DNS_A, r->question->without_ipv4);
+	struct dns_result six = ask_addresses(r, candidate->name, DNS_AAAA);
+	struct dns_result four = ask_addresses(r, candidate->name, DNS_A);
 
 	for (size_t i = 0; i < six.count || i < four.count; i++) {
 		if (i < six.count)

@@ -49,7 +49,6 @@ struct mail_route_question {
 	const struct addr
 		*own_addresses; /* whatever their ports: leave out what others share with us */
 	size_t own_address_count;
-	bool without_ipv4, without_ipv6; /* families that we cannot use */
 };
 
 /* Everything in `out` lies in the arena. */

@@ -377,9 +377,11 @@ enum err store_check(struct store *store, const struct check_report *report,
 
 	if (store->compacting)
 		return fault(ERR_BUSY, "a compaction is under way: try again in a minute");
-	store->compacting = true;
+	if (store->checking)
+		return fault(ERR_BUSY, "another check is under way: try again in a minute");
+	store->checking = true;
 	err = check_all(&c, report);
-	store->compacting = false;
+	store->checking = false;
 	buf_drop(&c.lines);
 	*out = c.result;
 	return err;

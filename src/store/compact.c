@@ -258,6 +258,8 @@ enum err store_compact(struct store *store, bool all, struct compact_result *out
 
 	if (store->compacting)
 		return fault(ERR_BUSY, "a compaction is under way");
+	if (store->checking)
+		return fault(ERR_BUSY, "the store is being checked: try again in a minute");
 	store->compacting = true;
 	err = store_read(store, choose, &choosing);
 	for (size_t i = 0; !err && i < choosing.count; i++)

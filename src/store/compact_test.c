@@ -169,6 +169,40 @@ static void segments_that_are_mostly_dead_go_while_mail_is_being_read(void **sta
 	fixture_run(&(struct fixture){ .body = under_reads, .config_text = "segment_size = 1M\n" });
 }
 
+static void keep_up(void *store) WAITS
+{
+	store_upkeep(store);
+}
+
+static void beside_a_check(struct fixture *f) WAITS
+{
+	struct fiber_group group;
+	size_t before;
+
+	fill(f);
+	before = count_files(f);
+	group_init(&group);
+	CHECK(fiber_spawn(&group, "upkeep", keep_up, f->store, NULL) == OK);
+	CHECK(fiber_yield() == OK);
+	f->store->checking = true;
+	thin_out(f);
+	CHECK(fiber_sleep(in_ms(60000)) == OK);
+	CHECK(count_files(f) == before);
+	f->store->checking = false;
+	/* Nothing is committed any more: it has not given up. */
+	CHECK(fiber_sleep(in_ms(60000)) == OK);
+	CHECK(count_files(f) < before);
+	group_stop(&group);
+	group_wait_through(&group);
+}
+
+static void a_check_that_takes_long_keeps_segments_for_a_while_only(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){
+		.body = beside_a_check, .config_text = "segment_size = 1M\n", .simulated = true });
+}
+
 static bool read_file(void *context, uint64_t offset, void *at, size_t len)
 {
 	return pread(fileno(context), at, len, (off_t)offset) == (ssize_t)len;
@@ -358,6 +392,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_that_are_mostly_dead_go_while_mail_is_being_read),
+		cmocka_unit_test(a_check_that_takes_long_keeps_segments_for_a_while_only),
 		cmocka_unit_test(a_damaged_body_stays_where_it_is),
 		cmocka_unit_test(a_body_file_that_is_missing_keeps_no_other_from_being_compacted),
 		cmocka_unit_test(a_store_that_never_rests_is_compacted_too),

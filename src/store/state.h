@@ -70,6 +70,7 @@ struct store {
 	struct networks *networks;
 	struct rates rates; /* of who relays */
 	bool compacting;
+	bool checking;             /* what it has counted must not move meanwhile */
 	struct recorder *recorder; /* of the role; NULL in a store opened without one */
 };
 

@@ -165,6 +165,10 @@ void store_upkeep(void *arg) WAITS
 				return;
 		} while (store->commits != seen && now() < latest);
 		(void)!store_commit(store, &job);
+		/* Whoever checks or compacts by hand may take long: that is no trouble. */
+		while (store->compacting || store->checking)
+			if (fiber_sleep(in_ms(IDLE_MS)))
+				return;
 		err = store_compact(store, false, NULL);
 		if (err && err != ERR_STOPPED)
 			store_trouble(store, err, "compaction will be tried again");
