@@ -40,8 +40,8 @@ static enum err read_response(struct pop3_session *session, struct str *out, enu
 {
 	const struct config *config = session->service->config;
 	struct str line;
-	enum err err = conn_read_line(session->conn, LIMIT_sasl_line, LINE_LF_TOO,
-				      in_ms(config->session_idle), &line);
+	moment deadline = sooner(in_ms(config->session_idle), in_ms(pop3_patience_ms(session)));
+	enum err err = conn_read_line(session->conn, LIMIT_sasl_line, LINE_LF_TOO, deadline, &line);
 
 	if (err == ERR_LIMIT) {
 		*reply = POP3_REPLY_AUTH_MALFORMED;

@@ -53,17 +53,21 @@ static pop3_run *const runs[] = {
  * Commands that move nothing; too many in a row are a way to hold a connection. USER alone is one: what
  * counts is the PASS after it, and failures of that are counted too.
  */
-static bool is_idle_command(enum pop3_verb verb)
+static bool is_idle_command(const struct pop3_command *command)
 {
+	const enum pop3_verb verb = command->verb;
+
+	if (verb == POP3_AUTH && !command->has_text) /* it only asks which mechanisms there are */
+		return true;
 	return verb == POP3_USER || verb == POP3_NOOP || verb == POP3_RSET || verb == POP3_STAT ||
 	       verb == POP3_CAPA || verb == POP3_LANG || verb == POP3_UTF8 || verb == POP3_NONE;
 }
 
-static bool is_idle_for_too_long(struct pop3_session *session)
+static bool is_idle_for_too_long(struct pop3_session *session, const struct pop3_command *command)
 {
 	const struct config *config = session->service->config;
 
-	session->idle_commands = is_idle_command(session->verb) ? session->idle_commands + 1 : 0;
+	session->idle_commands = is_idle_command(command) ? session->idle_commands + 1 : 0;
 	if (session->exempt || session->idle_commands <= config->commands_idle_max)
 		return false;
 	session->close_reason = "idle-commands";
@@ -109,7 +113,7 @@ static enum err run_line(struct pop3_session *session, struct str line) WAITS
 		session->close_reason = "http";
 		return pop3_answer(session, POP3_REPLY_NOT_HTTP);
 	}
-	if (is_idle_for_too_long(session))
+	if (is_idle_for_too_long(session, &command))
 		return pop3_answer(session, POP3_REPLY_TOO_MANY_IDLE);
 	if (is_switched_off(session, command.verb))
 		return pop3_answer(session,
@@ -129,7 +133,7 @@ static enum err run_line(struct pop3_session *session, struct str line) WAITS
  * rfc1939 3 gives a client ten minutes. Who has not signed in gets less while connections are scarce,
  * or strangers who say nothing would keep our users out.
  */
-static int64_t patience_ms(const struct pop3_session *session)
+int64_t pop3_patience_ms(const struct pop3_session *session)
 {
 	const struct pop3_service *service = session->service;
 	int64_t idle_ms = service->config->session_idle;
@@ -144,7 +148,7 @@ static enum err read_line(struct pop3_session *session, struct str *line) WAITS
 {
 	size_t max =
 		session->state == POP3_AUTHORIZATION ? LIMIT_sasl_line : LIMIT_pop3_command_line;
-	moment deadline = in_ms(patience_ms(session));
+	moment deadline = in_ms(pop3_patience_ms(session));
 	enum err err;
 
 	if (session->drop.window > 0) {

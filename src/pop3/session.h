@@ -56,6 +56,9 @@ enum err pop3_delay(struct pop3_session *session, int64_t ms) WAITS;
 void pop3_enter(struct pop3_session *session, enum pop3_state state);
 unsigned pop3_trace_flags(const struct pop3_session *session);
 
+/* How long the client may be silent as things are (server.c). */
+int64_t pop3_patience_ms(const struct pop3_session *session);
+
 /* ---- commands ---- */
 
 typedef enum err pop3_run(struct pop3_session *session, const struct pop3_command *command) WAITS;

@@ -497,6 +497,24 @@ static void doing_nothing_for_ever_ends_the_session(void **state)
 	play_and_check(&stage);
 }
 
+/* A stranger's way to stay: neither an error nor a failed login. */
+static void asking_for_mechanisms_for_ever_ends_the_session(void **state)
+{
+	struct stage stage = { .listener = CLEAR,
+			       .options = "commands_idle_max = 10\n",
+			       .store = two_messages() };
+	OWNED(buf) struct buf script = BUF(10000);
+
+	(void)state;
+	buf_add(&script, S("S: +OK dbc.example POP3 ready\n"));
+	for (int i = 0; i < 5; i++)
+		buf_add(&script, S("C: NOOP\nS: -ERR*\nC: AUTH\nS: +OK*\nS...\n"));
+	buf_add(&script, S("C: AUTH\nS: -ERR too many commands*\nEND\n"));
+	buf_add_char(&script, '\0');
+	stage.script = script.at;
+	play_and_check(&stage);
+}
+
 static void a_silent_client_has_ten_minutes(void **state)
 {
 	struct stage stage = { .listener = CLEAR,
@@ -508,6 +526,20 @@ static void a_silent_client_has_ten_minutes(void **state)
 	(void)state;
 	stage_play(&stage);
 	assert_true(str_find_str(buf_str(&stage.events), S("timeout")) != STR_NONE);
+	stage_done(&stage);
+}
+
+static void a_sign_in_that_was_begun_buys_no_time_where_connections_are_scarce(void **state)
+{
+	struct stage stage = { .listener = CLEAR,
+			       .options = "session_stress_idle = 10s\n",
+			       .script = "S: +OK*\nC: AUTH PLAIN\nS: + *\nIDLE 11000\nEND\n" };
+
+	(void)state;
+	stage_is_stressed = true;
+	stage_play(&stage);
+	stage_is_stressed = false;
+	assert_true(stage.took_ms < 12000);
 	stage_done(&stage);
 }
 
@@ -614,7 +646,10 @@ int main(void)
 		cmocka_unit_test(a_listener_may_do_without_extensions),
 		cmocka_unit_test(errors_are_slowed_then_end_the_session),
 		cmocka_unit_test(doing_nothing_for_ever_ends_the_session),
+		cmocka_unit_test(asking_for_mechanisms_for_ever_ends_the_session),
 		cmocka_unit_test(a_silent_client_has_ten_minutes),
+		cmocka_unit_test(
+			a_sign_in_that_was_begun_buys_no_time_where_connections_are_scarce),
 		cmocka_unit_test(a_line_too_long_is_refused_and_skipped),
 		cmocka_unit_test(a_browser_is_sent_away),
 		cmocka_unit_test(a_secret_is_masked_however_auth_fails),

@@ -43,6 +43,8 @@ struct stage {
 	struct fake_store store;
 };
 
+/* Connections are scarce. */
+extern bool stage_is_stressed;
 /* Plays the script; fails the running test at the first line that differs. */
 void stage_play(struct stage *stage);
 void stage_done(struct stage *stage);

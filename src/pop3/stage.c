@@ -7,6 +7,8 @@
 
 #include <cmocka.h>
 
+bool stage_is_stressed;
+
 static void serve(const struct stage_service *service, struct conn *conn) WAITS
 {
 	struct pop3_service pop3 = {
@@ -16,6 +18,7 @@ static void serve(const struct stage_service *service, struct conn *conn) WAITS
 		.tls = service->tls,
 		.trace = service->trace,
 		.caps = service->caps,
+		.is_stressed = &stage_is_stressed,
 	};
 
 	pop3_serve(&pop3, conn, STAGE_SESSION);

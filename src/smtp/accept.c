@@ -186,11 +186,12 @@ static void note_accepted(struct smtp_session *s, const struct answer_inspect *s
 /* rfc2033 4.2: a reply for each RCPT that got 250, in their order. */
 static enum err say_outcomes(struct smtp_session *s, const struct answer_deliver *answer) WAITS
 {
-	enum err err = OK;
+	size_t count = s->envelope.given_count;
+	struct smtp_reply *replies = NEW_ARRAY(&s->arena, struct smtp_reply, count);
 
-	for (size_t i = 0; !err && !s->is_over && i < s->envelope.given_count; i++)
-		err = smtp_say(s, outcome_reply(s, answer->outcomes.at[s->envelope.given[i]]));
-	return err;
+	for (size_t i = 0; i < count; i++)
+		replies[i] = outcome_reply(s, answer->outcomes.at[s->envelope.given[i]]);
+	return smtp_say_each(s, replies, count);
 }
 
 static bool any_done(const struct answer_deliver *answer)

@@ -70,6 +70,7 @@ static enum err read_chunk(struct smtp_session *s, uint64_t octets) WAITS
 
 		add_part(s, part);
 		conn_take(s->conn, part.len);
+		s->envelope.message->came += part.len;
 		octets -= part.len;
 		if (octets == 0)
 			return OK;

@@ -26,6 +26,7 @@ static void take_input(struct smtp_session *s)
 	while (dot_read(&message->reader, &in, &piece))
 		smtp_message_add(s, piece);
 	conn_take(s->conn, before - in.len);
+	message->came += before - in.len;
 }
 
 static bool is_past_patience(const struct smtp_session *s)

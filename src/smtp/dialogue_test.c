@@ -256,6 +256,38 @@ static void lmtp_answers_for_each_recipient(void **state)
 	stage_done(&stage);
 }
 
+/* Else bob's copy would come again. */
+static void lmtp_answers_for_each_recipient_before_it_closes_for_errors(void **state)
+{
+	struct stage stage = { .protocol = "lmtp",
+			       .listener = "tls = none\n",
+			       .options = "errors_max = 2\n" };
+
+	(void)state;
+	play(&stage,
+	     "S: 220 *\nC: LHLO x\nS...: 250\nC: MAIL FROM:<a@b.example>\nS: 250 *\n"
+	     "C: RCPT TO:<nobody@here.example>\nS: 550 *\n"
+	     "C: RCPT TO:<gone@here.example>\nS: 250 *\nC: RCPT TO:<bob@here.example>\nS: 250 *\n"
+	     "C: DATA\nS: 354 *\nC: x\nC: .\nS: 550 5.1.1 *\nS: 250 2.0.0 *\nS: 421 *\nEND\n");
+	assert_int_equal(stage.house.count, 1);
+	stage_done(&stage);
+}
+
+static void lmtp_refuses_for_each_recipient_before_it_closes_for_errors(void **state)
+{
+	struct stage stage = { .protocol = "lmtp",
+			       .listener = "tls = none\n",
+			       .options = "errors_max = 1\n" };
+
+	(void)state;
+	play(&stage,
+	     "S: 220 *\nC: LHLO x\nS...: 250\nC: MAIL FROM:<a@b.example>\nS: 250 *\n"
+	     "C: RCPT TO:<alice@here.example>\nS: 250 *\nC: RCPT TO:<bob@here.example>\nS: 250 *\n"
+	     "C: DATA\nS: 354 *\nR: a\\nb\\r\\n.\\r\\n\n"
+	     "S: 550 5.5.2 *\nS: 550 5.5.2 *\nS: 421 *\nEND\n");
+	stage_done(&stage);
+}
+
 static void an_extension_that_is_off_is_neither_offered_nor_taken(void **state)
 {
 	struct stage stage = { .listener = "without = \"SIZE, CHUNKING, SMTPUTF8\"\n" };
@@ -366,6 +398,8 @@ int main(void)
 		cmocka_unit_test(other_protocols_are_shown_the_door),
 		cmocka_unit_test(utf8_addresses_pass_with_smtputf8),
 		cmocka_unit_test(lmtp_answers_for_each_recipient),
+		cmocka_unit_test(lmtp_answers_for_each_recipient_before_it_closes_for_errors),
+		cmocka_unit_test(lmtp_refuses_for_each_recipient_before_it_closes_for_errors),
 		cmocka_unit_test(an_extension_that_is_off_is_neither_offered_nor_taken),
 		cmocka_unit_test(the_same_script_gives_the_same_trace_in_both_worlds),
 		cmocka_unit_test(equal_seeds_give_equal_traces_to_the_octet),

@@ -452,6 +452,71 @@ static void slow_data_is_cut_off_after_its_grace(void **state)
 	stage_done(&stage);
 }
 
+static void play_text(struct stage *stage, struct buf *script)
+{
+	buf_add_char(script, '\0');
+	assert_false(script->failed);
+	play(stage, script->at);
+}
+
+static void empty_chunks_do_not_keep_a_session_for_ever(void **state)
+{
+	struct stage stage = { .options = "data_rate_min = 500\n" };
+	OWNED(buf) struct buf script = BUF(2000);
+
+	(void)state;
+	buf_add(&script, S(HELLO TO_BOB));
+	for (int i = 0; i < 3; i++)
+		buf_add(&script, S("C: BDAT 0\nS: 250 *\nIDLE 9000\n"));
+	buf_add(&script, S("C: BDAT 1\nR: x\nS: 250 *\nS: 421 4.4.2 *\nEND\n"));
+	play_text(&stage, &script);
+	assert_true(stage.took_ms >= 30000 && stage.took_ms < 35000);
+	assert_true(stage_traced(&stage, "data_rate_min"));
+	stage_done(&stage);
+}
+
+/* 20 KiB in forty seconds are more than 500 octets a second. */
+static void chunks_that_come_with_their_commands_are_counted(void **state)
+{
+	struct stage stage = { .options = "data_rate_min = 500\n" };
+	OWNED(buf) struct buf script = BUF(48000);
+
+	(void)state;
+	buf_add(&script, S(HELLO TO_BOB));
+	for (int i = 0; i < 40; i++)
+		buf_print(&script, "R: BDAT 512\\r\\n%0512d\nS: 250 *\nIDLE 1000\n", i);
+	buf_add(&script, S("C: BDAT 0 LAST\nS: 250 *\n" QUIT));
+	play_text(&stage, &script);
+	assert_int_equal(stage.house.count, 1);
+	stage_done(&stage);
+}
+
+/* What is not refused is no error, and yet somebody who only ever hears "later" does not stay for ever. */
+static void put_off_for_ever(const char *options, const char *recipient, const char *reply,
+			     int times)
+{
+	struct stage stage = { .options = options };
+	OWNED(buf) struct buf script = BUF(100000);
+
+	buf_add(&script, S(HELLO "C: MAIL FROM:<a@b.example>\nS: 250 *\n"
+				 "C: RCPT TO:<nobody@here.example>\nS: 550 *\n"));
+	for (int i = 0; i < times; i++)
+		buf_print(&script, "C: RCPT TO:<%s>\nS: %s *\n", recipient, reply);
+	buf_print(&script, "C: RCPT TO:<%s>\nS: 421 4.7.0 *\nEND\n", recipient);
+	play_text(&stage, &script);
+	assert_true(stage_traced(&stage, "commands_idle_max"));
+	stage_done(&stage);
+}
+
+static void recipients_that_are_put_off_for_ever_move_nothing(void **state)
+{
+	(void)state;
+	put_off_for_ever("unknown_recipients_max = 1\ncommands_idle_max = 10\n",
+			 "alice@here.example", "450", 8);
+	put_off_for_ever("commands_idle_max = 10\n", "full@here.example", "452",
+			 LIMIT_recipients_excess + 8);
+}
+
 static void a_cut_before_the_end_keeps_nothing(void **state)
 {
 	static const char *const parts[] = { "C: x\n", "R: x\\r\\n.\n", "R: .\\r\n" };
@@ -617,6 +682,9 @@ int main(void)
 		cmocka_unit_test(silence_ends_in_421),
 		cmocka_unit_test(a_trickle_of_octets_is_silence_too),
 		cmocka_unit_test(slow_data_is_cut_off_after_its_grace),
+		cmocka_unit_test(empty_chunks_do_not_keep_a_session_for_ever),
+		cmocka_unit_test(chunks_that_come_with_their_commands_are_counted),
+		cmocka_unit_test(recipients_that_are_put_off_for_ever_move_nothing),
 		cmocka_unit_test(a_cut_before_the_end_keeps_nothing),
 		cmocka_unit_test(a_half_close_after_the_end_still_gets_its_250),
 		cmocka_unit_test(a_stop_tells_the_idle_and_finishes_commits),

@@ -13,6 +13,7 @@ static uint64_t verdict_of(struct str address)
 		{ "alice@here.example", RECIPIENT_LOCAL },
 		{ "bob@here.example", RECIPIENT_LOCAL },
 		{ "late@here.example", RECIPIENT_LOCAL },
+		{ "gone@here.example", RECIPIENT_LOCAL },
 		{ "postmaster", RECIPIENT_LOCAL },
 		{ "full@here.example", RECIPIENT_FULL },
 		{ "off@here.example", RECIPIENT_DISABLED },
@@ -76,8 +77,9 @@ static enum err on_deliver(struct link_call *call, const struct ask_deliver *ask
 	house->count++;
 	body_unmap(&ask->body, octets);
 	for (size_t i = 0; i < ask->recipients.count; i++)
-		outcomes[i] = str_starts(ask->recipients.at[i], S("late@")) ? DELIVERY_FULL
-									    : DELIVERY_DONE;
+		outcomes[i] = str_starts(ask->recipients.at[i], S("late@"))   ? DELIVERY_FULL
+			      : str_starts(ask->recipients.at[i], S("gone@")) ? DELIVERY_UNKNOWN
+									      : DELIVERY_DONE;
 	answer->outcomes = (struct u64s){ outcomes, ask->recipients.count };
 	answer->batch = 1;
 	return OK;

@@ -137,40 +137,47 @@ struct smtp_reply smtp_message_judge(struct smtp_session *s)
 	return (struct smtp_reply){ 0 };
 }
 
-/* The moment at which a sender that says nothing more would be below data_rate_min. */
-static moment too_slow_at(const struct smtp_session *s)
+/* How long the client may have been waited for by now, in all. */
+static uint64_t due_us(const struct smtp_session *s)
 {
 	const struct message *message = s->envelope.message;
 	uint64_t rate = s->config->data_rate_min;
-	uint64_t due_us;
+	uint64_t us = message->came / rate * 1'000'000 + message->came % rate * 1'000'000 / rate;
 
-	if (rate == 0)
+	return us < GRACE_MS * 1000ull ? GRACE_MS * 1000ull : us;
+}
+
+/* The moment at which a sender that says nothing more would be below data_rate_min. */
+static moment too_slow_at(const struct smtp_session *s)
+{
+	if (s->config->data_rate_min == 0)
 		return NEVER;
-	due_us = message->came / rate * 1'000'000 + message->came % rate * 1'000'000 / rate;
-	if (due_us < GRACE_MS * 1000ull)
-		due_us = GRACE_MS * 1000ull;
 	/* Only time spent waiting for the client counts. */
-	return now() + (moment)due_us - message->waited_us;
+	return now() + (moment)due_us(s) - s->envelope.message->waited_us;
+}
+
+moment smtp_data_deadline(const struct smtp_session *s)
+{
+	return sooner(too_slow_at(s), smtp_patience(s));
+}
+
+enum err smtp_data_waited(struct smtp_session *s, moment since, enum err err) WAITS
+{
+	struct message *message = s->envelope.message;
+
+	message->waited_us += now() - since;
+	if (!err)
+		message->last_octet = now();
+	if (err != ERR_TIMEOUT || now() < too_slow_at(s))
+		return err;
+	smtp_trace_policy(s, "data_rate_min", "close", S("the data comes too slowly"));
+	err = smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_data_too_slow), "timeout");
+	return err ? err : ERR_CLOSED;
 }
 
 enum err smtp_data_fill(struct smtp_session *s) WAITS
 {
-	struct message *message = s->envelope.message;
-	size_t before = conn_input(s->conn).len;
-	moment slow = too_slow_at(s);
-	moment idle = smtp_patience(s);
 	moment start = now();
-	enum err err = conn_fill(s->conn, sooner(slow, idle));
 
-	message->waited_us += now() - start;
-	if (!err) {
-		message->last_octet = now();
-		message->came += conn_input(s->conn).len - before;
-	}
-	if (err == ERR_TIMEOUT && slow < idle) {
-		smtp_trace_policy(s, "data_rate_min", "close", S("the data comes too slowly"));
-		err = smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_data_too_slow), "timeout");
-		return err ? err : ERR_CLOSED;
-	}
-	return err;
+	return smtp_data_waited(s, start, conn_fill(s->conn, smtp_data_deadline(s)));
 }

@@ -73,20 +73,29 @@ static enum err count_error(struct smtp_session *s) WAITS
 	return smtp_slow_down(s);
 }
 
-enum err smtp_say(struct smtp_session *s, struct smtp_reply reply) WAITS
+enum err smtp_say_each(struct smtp_session *s, const struct smtp_reply *replies, size_t count) WAITS
 {
+	bool is_refused = false;
 	enum err err = OK;
 
-	must(reply.code);
-	if (reply.code >= 500)
+	for (size_t i = 0; i < count; i++) {
+		must(replies[i].code);
+		is_refused |= replies[i].code >= 500;
+	}
+	if (is_refused)
 		err = count_error(s);
-	if (!err)
-		err = say(s, &reply, smtp_patience(s));
+	for (size_t i = 0; !err && i < count; i++)
+		err = say(s, &replies[i], smtp_patience(s));
 	if (!err && s->errors >= s->config->errors_max) {
 		smtp_trace_policy(s, "errors_max", "close", S("too many refused commands"));
 		err = smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_too_many_errors), "errors");
 	}
 	return err;
+}
+
+enum err smtp_say(struct smtp_session *s, struct smtp_reply reply) WAITS
+{
+	return smtp_say_each(s, &reply, 1);
 }
 
 enum err smtp_say_name(struct smtp_session *s, enum smtp_reply_name name) WAITS
@@ -114,11 +123,12 @@ enum err smtp_say_idles(struct smtp_session *s) WAITS
 
 enum err smtp_say_for_all(struct smtp_session *s, struct smtp_reply reply) WAITS
 {
-	enum err err = smtp_say(s, reply);
+	size_t count = s->is_lmtp ? s->envelope.given_count : 1;
+	struct smtp_reply *replies = NEW_ARRAY(&s->arena, struct smtp_reply, count);
 
-	for (size_t i = 1; !err && !s->is_over && s->is_lmtp && i < s->envelope.given_count; i++)
-		err = say(s, &reply, smtp_patience(s));
-	return err;
+	for (size_t i = 0; i < count; i++)
+		replies[i] = reply;
+	return smtp_say_each(s, replies, count);
 }
 
 void smtp_set_state(struct smtp_session *s, enum smtp_state state)

@@ -122,8 +122,7 @@ static void trace_command(struct smtp_session *s, const struct smtp_command *com
  */
 static bool is_idle_command(enum smtp_verb verb)
 {
-	return verb != SMTP_RCPT && verb != SMTP_DATA && verb != SMTP_BDAT && verb != SMTP_QUIT &&
-	       verb != SMTP_AUTH && verb != SMTP_STARTTLS;
+	return verb != SMTP_RCPT && verb != SMTP_DATA && verb != SMTP_BDAT && verb != SMTP_QUIT;
 }
 
 static enum err run_quit(struct smtp_session *s) WAITS
@@ -250,6 +249,20 @@ static enum err too_long(struct smtp_session *s) WAITS
 	return smtp_say_name(s, SMTP_REPLY_line_too_long);
 }
 
+/* LF alone ends a command, for people with nc; never message data (see mail/dot.h). */
+static enum err read_command(struct smtp_session *s, struct str *line) WAITS
+{
+	bool is_under_way = s->envelope.message != NULL;
+	moment deadline = is_under_way ? smtp_data_deadline(s) : smtp_patience(s);
+	moment start = now();
+	enum err err =
+		conn_read_line(s->conn, LIMIT_smtp_command_line, LINE_LF_TOO, deadline, line);
+
+	s->heard = now();
+	/* Between its chunks, too, a message may come no slower than it may, or it never ends. */
+	return is_under_way ? smtp_data_waited(s, start, err) : err;
+}
+
 static enum err serve_command(struct smtp_session *s) WAITS
 {
 	struct str line;
@@ -260,10 +273,7 @@ static enum err serve_command(struct smtp_session *s) WAITS
 		arena_drop(&s->arena);
 	else
 		arena_reset(&s->arena);
-	/* LF alone ends a command, for people with nc; never message data (see mail/dot.h). */
-	err = conn_read_line(s->conn, LIMIT_smtp_command_line, LINE_LF_TOO, smtp_patience(s),
-			     &line);
-	s->heard = now();
+	err = read_command(s, &line);
 	if (err == ERR_LIMIT)
 		return too_long(s);
 	return err ? err : serve_line(s, line);

@@ -28,8 +28,8 @@ struct envelope {
 		given; /* for each RCPT that got 250: its index in recipients (LMTP answers each) */
 	size_t given_count;
 	size_t given_room;
-	size_t refused;          /* RCPTs that did not */
-	size_t excess;           /* RCPTs past recipients_max */
+	size_t refused; /* RCPTs that did not */
+	size_t excess;  /* RCPTs that were put off: past recipients_max, a full mailbox ... */
 	struct message *message; /* the data, once it begins */
 };
 
@@ -39,7 +39,7 @@ struct message {
 	struct body_writer writer;
 	struct dot_reader reader;
 	uint64_t octets; /* of data kept so far, without our Received line */
-	uint64_t came;   /* octets that arrived */
+	uint64_t came;   /* octets of it taken from the connection */
 	uint64_t held;   /* octets that caps knows of */
 	bool is_too_large;
 	enum err failure; /* the writer's */
@@ -82,6 +82,12 @@ struct smtp_session {
 
 enum err smtp_say(struct smtp_session *s, struct smtp_reply reply) WAITS;
 enum err smtp_say_name(struct smtp_session *s, enum smtp_reply_name name) WAITS;
+/*
+ * All of them to one command, which is one error at most: who was delivered to must hear so, however many
+ * errors there were, or the client brings it again.
+ */
+enum err smtp_say_each(struct smtp_session *s, const struct smtp_reply *replies, size_t count)
+	WAITS;
 /* A 421 or 554 that ends the session. */
 enum err smtp_say_last(struct smtp_session *s, struct smtp_reply reply, const char *reason) WAITS;
 /* As many times as LMTP wants it after the data: once for each recipient taken (rfc2033 4.2). */
@@ -162,5 +168,8 @@ struct smtp_reply smtp_message_judge(struct smtp_session *s);
 struct smtp_reply smtp_too_large(struct smtp_session *s); /* with the limit (rfc1870 6) */
 /* Wait for more of the data: idle and rate limits. */
 enum err smtp_data_fill(struct smtp_session *s) WAITS;
+/* The same for who waits by himself, for the next chunk: until when, and after it since when, and how it ended. */
+moment smtp_data_deadline(const struct smtp_session *s);
+enum err smtp_data_waited(struct smtp_session *s, moment since, enum err err) WAITS;
 /* The last octet is here and judged: filter, store, and the reply. Ends the transaction. */
 enum err smtp_accept(struct smtp_session *s) WAITS;

@@ -230,6 +230,8 @@ static enum err later(struct smtp_session *s) WAITS
 
 	smtp_trace_policy(s, "unknown_recipients_max", "defer", S("too many unknown recipients"));
 	s->envelope.refused++;
+	if (smtp_idles_too_long(s))
+		return smtp_say_idles(s);
 	err = smtp_slow_down(s);
 	return err ? err : smtp_say_name(s, SMTP_REPLY_recipients_later);
 }
@@ -251,16 +253,20 @@ static void note_unknown(struct smtp_session *s)
 		caps_blame(s->service->caps, conn_peer(s->conn), 1);
 }
 
-/*
- * rfc5321 4.5.3.1.10: an honest client offers the rest again in its next transaction, so that it is let
- * do so; but a list without an end moves nothing.
- */
+/* An honest client comes again with those that were put off, so that it is let do so; but a list without an end
+   moves nothing. */
+static enum err put_off(struct smtp_session *s, struct smtp_reply reply) WAITS
+{
+	if (++s->envelope.excess > LIMIT_recipients_excess && smtp_idles_too_long(s))
+		return smtp_say_idles(s);
+	return smtp_say(s, reply);
+}
+
+/* rfc5321 4.5.3.1.10: the rest is for the next transaction. */
 static enum err one_too_many(struct smtp_session *s, struct str recipient) WAITS
 {
 	smtp_trace_policy(s, "recipients_max", "defer", recipient);
-	if (++s->envelope.excess > LIMIT_recipients_excess && smtp_idles_too_long(s))
-		return smtp_say_idles(s);
-	return smtp_say_name(s, SMTP_REPLY_too_many_recipients);
+	return put_off(s, smtp_reply(SMTP_REPLY_too_many_recipients));
 }
 
 static bool is_elsewhere(uint64_t verdict)
@@ -302,7 +308,7 @@ enum err smtp_run_rcpt(struct smtp_session *s, const struct smtp_command *comman
 	trace_relaying(s, verdict, recipient, why);
 	if (reply.code != 250) {
 		s->envelope.refused++;
-		return smtp_say(s, reply);
+		return reply.code < 500 ? put_off(s, reply) : smtp_say(s, reply);
 	}
 	s->envelope.remote_count += verdict == RECIPIENT_REMOTE;
 	smtp_envelope_add(&s->envelope, recipient, command);
