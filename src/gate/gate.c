@@ -42,26 +42,38 @@ static enum err gate_listen(struct role *role, struct str name, struct listener 
 	return port_open(gate_of(role), name, listener);
 }
 
-static void renew_ports(struct gate *gate)
+static enum err renew_ports(struct gate *gate)
 {
+	enum err err = OK;
+
 	LIST_EACH (link, &gate->ports)
-		port_renew(CONTAINER_OF(link, struct port, link));
+		err = err ? err : port_prepare(CONTAINER_OF(link, struct port, link));
+	LIST_EACH (link, &gate->ports) {
+		struct port *port = CONTAINER_OF(link, struct port, link);
+
+		if (err)
+			port_leave(port);
+		else
+			port_renew(port);
+	}
+	return err;
 }
 
 static enum err gate_reload(struct role *role) WAITS
 {
 	struct caps_limits limits = limits_of(role->config);
+	enum err err = renew_ports(gate_of(role));
 
+	if (err)
+		return err;
 	caps_set(gate_of(role)->caps, &limits);
 	gate_count_changed(gate_of(role));
-	renew_ports(gate_of(role));
 	return OK;
 }
 
 static enum err gate_certificate(struct role *role) WAITS
 {
-	renew_ports(gate_of(role));
-	return OK;
+	return renew_ports(gate_of(role));
 }
 
 void gate_hang_up(struct gate *gate)

@@ -24,6 +24,7 @@ struct scene {
 	struct addr at;
 	size_t delivered;
 	int64_t deliver_ms;
+	struct arena arena;
 	bool is_over;
 };
 
@@ -155,6 +156,7 @@ static void play(const struct scene *plan, bool simulated)
 	world_run(world);
 	world_drop(&world);
 	assert_true(scene.is_over);
+	arena_drop(&scene.arena);
 }
 
 /* ---- a client ---- */
@@ -412,10 +414,25 @@ static void reloading_without_the_listener(struct scene *scene) WAITS
 	conn_drop(&old);
 }
 
+/* Whoever gives it is told, and the one before it serves on, also where a listener comes later. */
 static void a_broken_certificate(struct scene *scene) WAITS
 {
-	must(role_set_certificate(scene->role, S("nonsense"), S("nonsense")) == OK);
-	must(sends_mail(scene)); /* the one before it serves on */
+	struct str before = str_dup(&scene->arena, scene->role->chain);
+	struct tls_context *tls;
+	struct conn *conn;
+
+	must(role_set_certificate(scene->role, S("nonsense"), S("nonsense")) == ERR_TLS);
+	must(strstr(fault_text(), "listener mx: "));
+	must(str_is(scene->role->chain, before));
+	conn = dial(scene);
+	must(hears(conn, "220 "));
+	says(conn, "EHLO c\r\nSTARTTLS\r\n");
+	must(hears(conn, "250 ") && hears(conn, "220 "));
+	must(tls_client_context_new(before, &tls) == OK);
+	must(conn_start_tls_client(conn, tls, S("one.example"), in_ms(LONG_MS)) == OK);
+	tls_context_unref(&tls);
+	conn_drop(&conn);
+	must(sends_mail(scene));
 }
 
 static void stop_fiber(void *arg) WAITS

@@ -2,6 +2,7 @@
 /* Listeners: a fiber each that accepts, and what their sessions share. */
 #include "gate/port.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { ACCEPT_FAILED_MS = 100, COMPLAIN_MS = 10'000 };
@@ -19,6 +20,7 @@ static enum err make_tls(struct gate *gate, struct generation *generation)
 {
 	const struct config_listener *listener = generation->listener;
 	const char *alpn = listener->kind == PROTOCOL_POP3 ? "pop3" : "smtp";
+	char detail[FAULT_TEXT_MAX];
 	enum err err;
 
 	if (listener->tls_mode == TLS_MODE_NONE || gate->role->chain.len == 0)
@@ -29,6 +31,8 @@ static enum err make_tls(struct gate *gate, struct generation *generation)
 		err = tls_context_ask_clients(generation->tls, gate->role->client_ca);
 	if (!err)
 		return OK;
+	snprintf(detail, sizeof(detail), "%s", fault_text());
+	err = fault(err, "listener %.*s: %s", STR_ARGS(listener->name), detail);
 	TRACE(gate->role->trace, 0, 0, trouble, .err = str_of(err_name(err)),
 	      .detail = str_of(fault_text()));
 	return err;
@@ -169,17 +173,25 @@ void port_close(struct port *port)
 	fiber_stop(port->fiber);
 }
 
+enum err port_prepare(struct port *port)
+{
+	enum err err = generation_new(port->gate, port->name, &port->fresh);
+
+	return err == ERR_NOT_FOUND ? OK : err;
+}
+
 void port_renew(struct port *port)
 {
-	struct generation *fresh = NULL;
-	enum err err = generation_new(port->gate, port->name, &fresh);
-
-	if (err == ERR_NOT_FOUND) {
+	if (!port->fresh) {
 		port_close(port);
 		return;
 	}
-	if (err)
-		return; /* traced; the old one goes on serving */
 	generation_unref(&port->generation);
-	port->generation = fresh;
+	port->generation = port->fresh;
+	port->fresh = NULL;
+}
+
+void port_leave(struct port *port)
+{
+	generation_unref(&port->fresh);
 }

@@ -43,6 +43,7 @@ struct port {
 	char *name;
 	struct listener *listener;
 	struct generation *generation; /* of sessions that begin now */
+	struct generation *fresh;      /* the next one, between port_prepare and what follows it */
 	struct fiber *fiber;
 	moment quiet_until; /* of complaints about accept */
 };
@@ -62,8 +63,13 @@ struct visit {
 
 /* Accept from this listener from now on; owns it. */
 [[nodiscard]] enum err port_open(struct gate *gate, struct str name, struct listener *listener);
-/* Its configuration or the certificate changed; a listener that is no more in it is closed. */
+/*
+ * Its configuration or the certificate changed. First all ports prepare for it, without a wait; then all of them
+ * take it over (a listener that is no more in it is closed), or, where one could not, all of them leave it.
+ */
+[[nodiscard]] enum err port_prepare(struct port *port);
 void port_renew(struct port *port);
+void port_leave(struct port *port);
 void port_close(struct port *port);
 
 struct generation *generation_ref(struct generation *generation);

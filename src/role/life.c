@@ -11,6 +11,16 @@ struct life *life_of(struct role *role)
 	return CONTAINER_OF(role, struct life, role);
 }
 
+static const struct role_pair no_pair = { BUF(65536), BUF(65536) };
+
+static void drop_pair(struct role_pair *pair)
+{
+	if (pair->key.at) /* all of it: one before may have been longer */
+		explicit_bzero(pair->key.at, pair->key.room);
+	buf_drop(&pair->key);
+	buf_drop(&pair->chain);
+}
+
 struct role *role_new(const struct role_ops *ops)
 {
 	struct life *life = calloc(1, sizeof *life);
@@ -19,9 +29,8 @@ struct role *role_new(const struct role_ops *ops)
 	life->role.ops = ops;
 	life->role.kind = ops->kind;
 	life->role.folder = "";
-	life->chain = BUF(65536);
+	life->pair = no_pair;
 	life->client_ca = BUF(262144);
-	life->key = BUF(65536);
 	group_init(&life->role.fibers);
 	waitq_init(&life->over_queue);
 	return &life->role;
@@ -215,19 +224,32 @@ enum err role_set_client_ca(struct role *role, struct str client_ca)
 	return OK;
 }
 
+static void use_pair(struct life *life, const struct role_pair *pair)
+{
+	life->pair = *pair;
+	life->role.chain = buf_str(&life->pair.chain);
+	life->role.key = buf_str(&life->pair.key);
+}
+
+/* Where it cannot be used the one before serves on, and listeners that come later have that one too. */
 enum err role_set_certificate(struct role *role, struct str chain, struct str key) WAITS
 {
 	struct life *life = life_of(role);
+	struct role_pair before = life->pair;
+	struct role_pair fresh = no_pair;
+	enum err err = OK;
 
-	buf_reset(&life->chain);
-	buf_reset(&life->key);
-	if (buf_add(&life->chain, chain) || buf_add(&life->key, key))
+	if (buf_add(&fresh.chain, chain) || buf_add(&fresh.key, key)) {
+		drop_pair(&fresh);
 		return fault(ERR_LIMIT, "the certificate is too large");
-	role->chain = buf_str(&life->chain);
-	role->key = buf_str(&life->key);
+	}
+	use_pair(life, &fresh);
 	if (life->begun && role->ops->certificate)
-		return role->ops->certificate(role);
-	return OK;
+		err = role->ops->certificate(role);
+	if (err)
+		use_pair(life, &before);
+	drop_pair(err ? &fresh : &before);
+	return err;
 }
 
 static void gather_commands(struct life *life)
@@ -277,11 +299,15 @@ enum err role_reload(struct role *role, struct str config) WAITS
 	if (err)
 		return err;
 	role->config = fresh;
-	config_unref(&old);
 	err = role->ops->reload ? role->ops->reload(role) : OK;
-	if (!err)
-		tell(life, S("reloaded"));
-	return err;
+	if (err) {
+		role->config = old;
+		config_unref(&fresh);
+		return err;
+	}
+	config_unref(&old);
+	tell(life, S("reloaded"));
+	return OK;
 }
 
 /* ---- the end ---- */
@@ -331,10 +357,7 @@ void role_drop(struct role **role) WAITS
 	link_drop(&r->store);
 	drop_rings(life);
 	config_unref(&r->config);
-	if (life->key.at) /* all of it: one before may have been longer */
-		explicit_bzero(life->key.at, life->key.room);
-	buf_drop(&life->key);
-	buf_drop(&life->chain);
+	drop_pair(&life->pair);
 	buf_drop(&life->client_ca);
 	arena_drop(&life->arena);
 	free(life);

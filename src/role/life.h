@@ -19,6 +19,11 @@ struct early {
 	unsigned index;
 };
 
+/* A certificate with its key. */
+struct role_pair {
+	struct buf chain, key;
+};
+
 struct life {
 	struct role role;
 	struct arena arena; /* of boot: texts that live as long as the role */
@@ -27,7 +32,8 @@ struct life {
 	size_t override_count;
 	struct role_ring own_ring;
 	struct role_ring rings[ROLE_RINGS_MAX];
-	struct buf chain, key, client_ca;
+	struct role_pair pair;
+	struct buf client_ca;
 	struct early *early;
 	struct listener *control;
 	const struct control_command *const *commands; /* common ones and the role's, NULL-ended */

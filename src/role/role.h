@@ -56,9 +56,9 @@ struct role_ops {
 	enum err (*begin)(struct role *role) WAITS;
 	/* Serve this listener from now on; owns it. */
 	enum err (*listen)(struct role *role, struct str name, struct listener *listener) WAITS;
-	/* role->config is the new one already. */
+	/* role->config is the new one already. What fails changes nothing: then the old one is put back. */
 	enum err (*reload)(struct role *role) WAITS;
-	/* role->chain and role->key are new. */
+	/* role->chain and role->key are new. What fails changes nothing: then the old ones are put back. */
 	enum err (*certificate)(struct role *role) WAITS;
 	/* Take no more, finish what runs until the deadline. Then everything in role->fibers is stopped. */
 	void (*stop)(struct role *role, moment deadline) WAITS;

@@ -41,7 +41,9 @@ static enum err note_reload(struct role *role) WAITS
 
 	snprintf(word, sizeof word, "reload:%.*s", STR_ARGS(role->config->hostname));
 	note(word);
-	return OK;
+	return str_is(role->config->hostname, S("unlucky.example"))
+		       ? fault(ERR_IO, "the disk is gone")
+		       : OK;
 }
 
 static enum err note_certificate(struct role *role) WAITS
@@ -50,7 +52,7 @@ static enum err note_certificate(struct role *role) WAITS
 
 	snprintf(word, sizeof word, "certificate:%.*s", STR_ARGS(role->chain));
 	note(word);
-	return OK;
+	return str_is(role->chain, S("bad")) ? fault(ERR_TLS, "as the test wants it") : OK;
 }
 
 static void note_stop(struct role *role, moment deadline) WAITS
@@ -157,6 +159,11 @@ static void play_life(void) WAITS
 	must(role_reload(role, S("hostnam = x\n")) == ERR_CONFIG);
 	must(strstr(fault_text(), "did you mean hostname?") != NULL);
 	must(str_is(role->config->hostname, S("two.example")));
+	/* What fails leaves the role as it was. */
+	must(role_reload(role, S("hostname = unlucky.example\n")) == ERR_IO);
+	must(str_is(role->config->hostname, S("two.example")));
+	must(role_set_certificate(role, S("bad"), S("k3")) == ERR_TLS);
+	must(str_is(role->chain, S("c2")) && str_is(role->key, S("k2")));
 	role_drop(&role);
 	must(role == NULL);
 }
@@ -352,7 +359,8 @@ static void a_role_lives_from_boot_to_end_in_order(void **state)
 	(void)state;
 	in_the_simulated_world(play_life);
 	assert_string_equal(notes, "begin listen:mx listen:late certificate:c2 "
-				   "reload:two.example stop end");
+				   "reload:two.example reload:unlucky.example "
+				   "certificate:bad stop end");
 }
 
 static void a_begin_that_fails_is_neither_stopped_nor_ended(void **state)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "supervisor/certificate.h"
+#include "net/net.h"
 #include "supervisor/file.h"
 
 #include <openssl/ec.h>
@@ -244,6 +245,42 @@ static enum err load_client_ca(const char *folder, struct str name, struct certi
 	return err;
 }
 
+/*
+ * OpenSSL has rules of its own (how long a key must be, how it was signed), and no role may find out only when it
+ * has nothing else to serve with. They are laxer where old clients are served.
+ */
+static enum err try_listener(const struct config_listener *listener,
+			     const struct certificate *certificate)
+{
+	bool is_old = listener->kind != PROTOCOL_HTTP && str_is(listener->tls_versions, S("old"));
+	struct tls_context *tls = NULL;
+	char detail[FAULT_TEXT_MAX];
+	enum err err;
+
+	if (listener->tls_mode == TLS_MODE_NONE)
+		return OK;
+	err = tls_context_new(buf_str(&certificate->chain), buf_str(&certificate->key),
+			      is_old ? TLS_AGE_OLD : TLS_AGE_CURRENT, "smtp", &tls);
+	if (!err && listener->client_certificates)
+		err = tls_context_ask_clients(tls, buf_str(&certificate->client_ca));
+	if (!err) {
+		tls_context_unref(&tls);
+		return OK;
+	}
+	snprintf(detail, sizeof detail, "%s", fault_text());
+	tls_context_unref(&tls);
+	return fault(err, "listener %.*s cannot use it: %s", STR_ARGS(listener->name), detail);
+}
+
+static enum err try_listeners(const struct config *config, const struct certificate *certificate)
+{
+	enum err err = OK;
+
+	for (size_t i = 0; i < config->listener_count && !err; i++)
+		err = try_listener(&config->listeners[i], certificate);
+	return err;
+}
+
 enum err certificate_load(const char *folder, const struct config *config, struct certificate *out)
 {
 	enum err err = OK;
@@ -253,6 +290,8 @@ enum err certificate_load(const char *folder, const struct config *config, struc
 	if (err)
 		return err;
 	if (config->certificate.len > 0)
-		return load_configured(folder, config, out);
-	return load_self_signed(folder, config->hostname, out);
+		err = load_configured(folder, config, out);
+	else
+		err = load_self_signed(folder, config->hostname, out);
+	return err ? err : try_listeners(config, out);
 }

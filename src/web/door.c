@@ -393,10 +393,14 @@ void door_drop(struct door *door)
 	free(door);
 }
 
-void door_renew(struct door *door)
+enum err door_renew(struct door *door)
 {
 	const struct role *role = door->web->role;
+	enum err err = OK;
 
-	if (door->is_tls && config_listener(role->config, door->name) && make_tls(door))
+	if (door->is_tls && config_listener(role->config, door->name))
+		err = make_tls(door);
+	if (err)
 		TRACE(role->trace, 0, 0, trouble, .err = S("TLS"), .detail = str_of(fault_text()));
+	return err;
 }

@@ -73,4 +73,4 @@ void door_kick(struct door *door);
 /* No fiber of it is left. */
 void door_drop(struct door *door);
 /* The certificate or the configuration is new. */
-void door_renew(struct door *door);
+[[nodiscard]] enum err door_renew(struct door *door);

@@ -53,9 +53,14 @@ static enum err listen_at(struct role *role, struct str name, struct listener *l
 
 static enum err certificate(struct role *role) WAITS
 {
-	LIST_EACH (link, &web_of(role)->doors)
-		door_renew(CONTAINER_OF(link, struct door, link));
-	return OK;
+	enum err first = OK;
+
+	LIST_EACH (link, &web_of(role)->doors) {
+		enum err err = door_renew(CONTAINER_OF(link, struct door, link));
+
+		first = first ? first : err;
+	}
+	return first;
 }
 
 static bool is_answering(const struct web *web)

@@ -3,9 +3,11 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import smtplib
 import socket
+import ssl
 import subprocess
 import time
 
@@ -83,6 +85,29 @@ def test_a_bad_file_is_refused_and_the_old_one_stays():
             assert client.noop()[0] == 250
         check = server.run("check", check=False)
         assert check.returncode == EX_CONFIG and "did you mean quota?" in check.stderr
+
+
+def shown_certificate(server):
+    with smtplib.SMTP("127.0.0.1", server.port("smtp"), timeout=10) as client:
+        client.starttls(context=ssl._create_unverified_context())
+        return client.sock.getpeercert(binary_form=True)
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is not installed: tools/install-packages check")
+def test_a_certificate_that_openssl_does_not_serve_with_is_refused_and_the_old_one_stays():
+    with Server(accounts={}) as server:
+        before = shown_certificate(server)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:512", "-nodes", "-subj", "/CN=short", "-days", "9",
+                        "-keyout", server.folder / "short.key", "-out", server.folder / "short.pem"], check=True, capture_output=True)
+        file = server.folder / "glasspost.conf"
+        file.write_text(file.read_text() + "certificate = short.pem\ncertificate_key = short.key\n")
+        done = server.run("reload", check=False)
+        assert done.returncode == 1 and "ee key too small" in done.stderr and "the old configuration stays" in done.stderr, done.stderr
+        assert shown_certificate(server) == before
+        for pid in server.role_pids()["gate-mx"]:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: "gate-mx 0 has ended" in server.log(), what="the gate's end")
+        assert shown_certificate(server) == before, "the gate that was started again has it too"
 
 
 def test_a_reload_changes_options_and_moves_listeners():
