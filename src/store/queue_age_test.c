@@ -170,6 +170,67 @@ static void what_is_held_while_it_is_tried_does_not_grow_old_either(void **state
 		.body = is_held_while_it_is_tried, .config_text = RELAYING, .simulated = true });
 }
 
+/* As `queue hold` does with what a relay has: its report would keep the message back. */
+static void claim_and_hold(struct fixture *f, struct claimed *c) WAITS
+{
+	add_account(f, "anna@example.org", NULL, -1);
+	CHECK(send_one(f, 7, sign_in_as(f, "anna@example.org"), "bob@far.example") ==
+	      DELIVERY_DONE);
+	CHECK(claim(f, c));
+	run_sql(f, "UPDATE queue_message SET held = 1, alarm_us = NULL");
+}
+
+static void stays_held(struct fixture *f, struct claimed *c) WAITS
+{
+	struct claimed again;
+
+	CHECK(!claim(f, &again));
+	CHECK(state_of(f, 7, 0) == QUEUE_HELD);
+	drop_claim(c);
+	drop_claim(&again);
+}
+
+static void is_left_out(struct fixture *f) WAITS
+{
+	struct claimed c;
+
+	claim_and_hold(f, &c);
+	c.answer.numbers.count = 0;
+	CHECK(report(f, &c, &down) == 0);
+	stays_held(f, &c);
+}
+
+static void loses_its_relay(struct fixture *f) WAITS
+{
+	struct claimed c;
+
+	claim_and_hold(f, &c);
+	queue_peer_gone(f->peer);
+	CHECK(queue_run_due(f->store) == OK);
+	stays_held(f, &c);
+}
+
+static void outlives_its_lease(struct fixture *f) WAITS
+{
+	struct claimed c;
+
+	claim_and_hold(f, &c);
+	CHECK(fiber_sleep(in_ms(QUEUE_LEASE_MS + 1000)) == OK);
+	CHECK(queue_run_due(f->store) == OK);
+	stays_held(f, &c);
+}
+
+static void what_is_held_while_it_is_tried_stays_so_whoever_gives_it_back(void **state)
+{
+	static void (*const ways[])(struct fixture *) = { is_left_out, loses_its_relay,
+							  outlives_its_lease };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(ways); i++)
+		fixture_run(&(struct fixture){
+			.body = ways[i], .config_text = RELAYING, .simulated = true });
+}
+
 enum { LISTS = 8, MEMBERS = 500 };
 
 /* As many as a message may lead to, each with as long a reply as is kept. */
@@ -218,6 +279,7 @@ int main(void)
 		cmocka_unit_test(a_recipient_that_is_held_does_not_grow_old),
 		cmocka_unit_test(a_sender_is_warned_also_while_an_attempt_is_under_way),
 		cmocka_unit_test(what_is_held_while_it_is_tried_does_not_grow_old_either),
+		cmocka_unit_test(what_is_held_while_it_is_tried_stays_so_whoever_gives_it_back),
 		cmocka_unit_test(a_sender_is_told_of_however_many_recipients_there_were),
 	};
 

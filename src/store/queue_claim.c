@@ -27,6 +27,7 @@ struct claiming {
 	size_t count;
 	uint64_t attempts;
 	uint64_t unknown;
+	int64_t again_us; /* what could not be read is due */
 	struct route route;
 	struct str password;
 	struct strs sources;
@@ -89,6 +90,17 @@ static enum err lease_all(struct writer *writer, struct claiming *c, uint64_t me
 	return err;
 }
 
+/* A lease that ended in silence, and an operator has held the message since. */
+static enum err hold_all(struct writer *writer, struct claiming *c)
+{
+	enum err err = OK;
+
+	for (size_t i = 0; !err && i < c->count; i++)
+		err = db_run(writer->db, Q_queue_set_state, db_int(QUEUE_HELD), db_int(c->now_us),
+			     db_id(c->message.id), db_id(c->numbers[i]));
+	return err;
+}
+
 static enum err look_ahead(struct writer *writer, struct claiming *c)
 {
 	int64_t next_us = SITES_NEVER;
@@ -144,12 +156,14 @@ static enum err run_claim(struct writer *writer, struct job *job)
 	if (!err && c->is_found)
 		err = find_recipients(writer, c, message);
 	if (!err && c->is_found)
-		err = lease_all(writer, c, message);
-	if (!err && c->is_found)
 		err = queue_find(writer->db, c->arena, message, &c->message, &found);
 	if (!err && c->is_found && !found)
 		return fault(ERR_CORRUPT, "recipients of message %llu are queued without it",
 			     (unsigned long long)message);
+	if (!err && c->is_found)
+		err = c->message.held ? hold_all(writer, c) : lease_all(writer, c, message);
+	if (c->message.held)
+		c->is_found = false;
 	if (!err && c->is_found)
 		err = find_way(writer, c);
 	if (!err)
@@ -286,7 +300,7 @@ static enum err answer_claim(struct store *store, struct claiming *c,
 	return fetch_body(store, c, &answer->body);
 }
 
-/* ---- a body that is damaged ---- */
+/* ---- a body that cannot be read ---- */
 
 static enum err run_holding(struct writer *writer, struct job *job)
 {
@@ -294,10 +308,36 @@ static enum err run_holding(struct writer *writer, struct job *job)
 	enum err err =
 		db_run(writer->db, Q_queue_set_held, db_int(1), db_null(), db_id(c->message.id));
 
+	return err ? err : hold_all(writer, c);
+}
+
+static enum err run_putting_back(struct writer *writer, struct job *job)
+{
+	struct claiming *c = CONTAINER_OF(job, struct claiming, job);
+	enum err err = OK;
+
 	for (size_t i = 0; !err && i < c->count; i++)
-		err = db_run(writer->db, Q_queue_set_state, db_int(QUEUE_HELD), db_int(c->now_us),
-			     db_id(c->message.id), db_id(c->numbers[i]));
+		err = db_run(writer->db, Q_queue_give_one, db_int(c->again_us),
+			     db_id(c->message.id), db_id(c->numbers[i]), db_id(c->lease));
 	return err;
+}
+
+/* Nobody has heard of this lease: it ends in that commit. False: it stays, and the message comes when it ends. */
+static bool take_back(struct store *store, struct claiming *c, const char *what) WAITS
+{
+	struct queue_lease *lease;
+	char id[ID_TEXT + 1];
+
+	secret_wipe(&c->password);
+	if (store_commit(store, &c->job))
+		return false;
+	lease = queue_lease_find(store->queue, c->lease); /* another run may have ended it */
+	if (lease)
+		queue_lease_end(store->queue, lease);
+	id_print(c->message.id, id);
+	TRACE(store->trace, 0, 0, queue_change, .message = str_of(id), .what = str_of(what),
+	      .recipients = c->count);
+	return true;
 }
 
 /*
@@ -306,26 +346,41 @@ static enum err run_holding(struct writer *writer, struct job *job)
  */
 static void hold_damaged(struct store *store, struct claiming *c) WAITS
 {
-	struct queue_lease *lease;
 	char why[FAULT_TEXT_MAX];
 	char id[ID_TEXT + 1];
 	char advice[200];
 
 	snprintf(why, sizeof(why), "%s", fault_text());
-	id_print(c->message.id, id);
 	c->job.run = run_holding;
-	if (store_commit(store, &c->job))
-		return; /* it stays leased, and comes again when that ends */
-	lease = queue_lease_find(store->queue, c->lease); /* another run may have ended it */
-	if (lease)
-		queue_lease_end(store->queue, lease);
-	TRACE(store->trace, 0, 0, queue_change, .message = str_of(id), .what = S("hold"),
-	      .recipients = c->count);
+	if (!take_back(store, c, "hold"))
+		return;
+	id_print(c->message.id, id);
 	snprintf(advice, sizeof(advice),
 		 "message %s is held in the queue: restore its body from a backup and `glasspost "
 		 "queue release %s`, or `glasspost queue delete %s`",
 		 id, id, id);
 	store_trouble(store, fault(ERR_CORRUPT, "%s", why), advice);
+}
+
+/* A disk or a machine that fails now may do it no longer in a while: others have their turn, and then it has. */
+static void put_back(struct store *store, struct claiming *c, enum err err) WAITS
+{
+	char why[FAULT_TEXT_MAX];
+	char id[ID_TEXT + 1];
+	char advice[200];
+
+	snprintf(why, sizeof(why), "%s", fault_text());
+	c->again_us = wall_us() + 1000 * store->config->queue_retry_min;
+	c->job.run = run_putting_back;
+	if (!take_back(store, c, "given back"))
+		return;
+	sites_note(store->queue->sites, c->destination, c->flow, c->again_us, 1);
+	id_print(c->message.id, id);
+	snprintf(advice, sizeof(advice),
+		 "message %s waits, it is tried again in %lld s; `glasspost queue retry %s` tries "
+		 "it now",
+		 id, (long long)(store->config->queue_retry_min / 1000), id);
+	store_trouble(store, fault(err, "%s", why), advice);
 }
 
 static enum err claim(struct peer *peer, uint64_t owner, const struct sites_pick *pick,
@@ -408,10 +463,12 @@ enum err store_queue_claim(struct peer *peer, unsigned index, const struct ask_q
 				continue;
 			tell_claim(store, &c, 0);
 			err = answer_claim(store, &c, answer);
-			if (err != ERR_CORRUPT)
+			if (!err || err == ERR_STOPPED)
 				return err;
-			hold_damaged(store, &c);
-			secret_wipe(&c.password);
+			if (err == ERR_CORRUPT)
+				hold_damaged(store, &c);
+			else
+				put_back(store, &c, err);
 			*answer = (struct answer_queue_claim){ .body = BODY_EMPTY };
 			err = OK;
 			continue;

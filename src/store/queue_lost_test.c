@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ANNA "anna@example.org"
@@ -74,6 +75,36 @@ static void a_message_whose_body_file_is_missing_is_held(void **state)
 {
 	(void)state;
 	fixture_run(&(struct fixture){ .body = missing, .config_text = RELAYING });
+}
+
+static void unreadable(struct fixture *f) WAITS
+{
+	struct claimed c;
+	char path[400], aside[420];
+
+	add_account(f, ANNA, NULL, -1);
+	queue_one(f, 1, S(""));
+	queue_one(f, 2, S("Subject: two\r\n\r\nand its text\r\n"));
+	body_path(f, path);
+	snprintf(aside, sizeof(aside), "%s.aside", path);
+	CHECK(rename(path, aside) == 0 && mkdir(path, 0700) == 0); /* opens, and cannot be read */
+	CHECK(!claim(f, &c));
+	CHECK(state_of(f, 1, 0) == QUEUE_WAITING && state_of(f, 2, 0) == QUEUE_WAITING);
+	CHECK(rmdir(path) == 0 && rename(aside, path) == 0);
+	bodies_forget(f->store->bodies, 1);
+	CHECK(!claim(f, &c));
+	CHECK(fiber_sleep(in_ms(6 * 60 * 1000)) == OK);
+	CHECK(claim(f, &c) && c.answer.message == 1);
+	drop_claim(&c);
+	CHECK(claim(f, &c) && c.answer.message == 2);
+	drop_claim(&c);
+}
+
+static void a_body_that_the_disk_does_not_give_now_is_asked_for_again_soon(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){
+		.body = unreadable, .config_text = RELAYING, .simulated = true });
 }
 
 /* ---- another run claims while a damaged message is being held ---- */
@@ -219,6 +250,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_relay_had_is_given_back_once_the_disk_lets_us),
 		cmocka_unit_test(a_message_whose_body_file_is_missing_is_held),
+		cmocka_unit_test(a_body_that_the_disk_does_not_give_now_is_asked_for_again_soon),
 		cmocka_unit_test(a_run_may_end_a_lease_while_its_message_is_being_held),
 		cmocka_unit_test(who_keeps_the_queue_ends_when_its_commits_have),
 		cmocka_unit_test(a_relay_that_stopped_before_it_tried_says_nothing_of_the_place),
