@@ -417,6 +417,18 @@ static enum err find_line(struct call *call, struct line **out) WAITS
 	return err;
 }
 
+enum err link_wait_room(struct link *link, moment deadline) WAITS
+{
+	struct call call = { .link = link, .deadline = deadline };
+	struct line *line;
+	enum err err;
+
+	link->users++;
+	err = find_line(&call, &line);
+	link_release(link);
+	return err;
+}
+
 static enum err wait_for_answer(struct call *call, struct line *line, uint32_t id) WAITS
 {
 	struct waiting *waiting = &call->waiting;

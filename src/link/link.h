@@ -186,6 +186,11 @@ void link_drop(struct link **link);
 /* As if that process had died just now: its calls under way fail with ERR_GONE. */
 void link_detach(struct link *link, unsigned index);
 bool link_is_up(const struct link *link);
+/*
+ * OK: a call that is made now, before this fiber waits for anything else, is sent without waiting, so that what it says is
+ * true when it leaves. Else why none could be sent, as of a call.
+ */
+[[nodiscard]] enum err link_wait_room(struct link *link, moment deadline) WAITS;
 
 /*
  * Ask and wait. Texts and lists of *answer lie in `arena`; a BODY or FD in it is the caller's to end.

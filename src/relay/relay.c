@@ -4,7 +4,7 @@
  * the store, and asks for more to the same destination while its session is open.
  */
 #include "relay/relay.h"
-#include "relay/attempt.h"
+#include "relay/asking.h"
 #include "relay/own.h"
 #include "relay/parked.h"
 #include "relay/roots.h"
@@ -13,8 +13,6 @@
 
 enum {
 	CLAIMERS = 4, /* a claim is a commit of the store: several share one */
-	CLAIM_WAIT_MS = 600000,
-	CALL_MS = 30000,
 	AGAIN_MS = 500,
 	SWEEP_MS = 1000,
 	LAST_REPORTS_MS = 5000,
@@ -30,41 +28,6 @@ struct errand {
 	struct attempt attempt;
 	unsigned sent; /* messages in the session */
 };
-
-/* ---- asking for work ---- */
-
-/* What goes the way of a session, in place of the lease that it had; or anything. */
-struct wanted {
-	struct str only;
-	uint64_t instead;
-};
-
-static enum err ask(struct relay *relay, const struct wanted *wanted, struct arena *arena,
-		    struct answer_queue_claim *claim) WAITS
-{
-	struct ask_queue_claim ask = { .run = relay->run,
-				       .site_max = relay->role->config->relay_site_connections,
-				       .recipients_max = LIMIT_queue_batch,
-				       .wait_ms = wanted->only.len ? 0 : CLAIM_WAIT_MS,
-				       .only = wanted->only,
-				       .instead = wanted->instead,
-				       .tells = relay->held.is_unsure };
-	enum err err;
-
-	if (ask.tells && relay->held.count <= LIMIT_queue_holds)
-		ask.holds = (struct u64s){ relay->held.at, relay->held.count };
-	else
-		ask.tells = false;
-	err = call_queue_claim(relay->role->store, &ask, arena, claim,
-			       in_ms((int64_t)ask.wait_ms + CALL_MS));
-	if (err)
-		relay->held.is_unsure = true;
-	else if (ask.tells)
-		relay->held.is_unsure = false;
-	if (!err && claim->lease)
-		held_add(&relay->held, claim->lease);
-	return err;
-}
 
 /* ---- telling what became of it ---- */
 
@@ -124,38 +87,14 @@ static struct ask_queue_report report_of(struct errand *errand)
 					  .texts = { texts, count } };
 }
 
-/* A report on its way; a session that goes on does not wait for it. */
-struct telling {
-	struct relay *relay;
-	struct ask_queue_report ask;
-	struct arena arena; /* of all that it says */
-};
-
-/* Until the store has heard it, or we are told to stop and it does not answer: then the lease ends by itself. */
-static void tell_fiber(void *arg) WAITS
-{
-	struct telling *telling = arg;
-	struct answer_queue_report answer;
-
-	while (call_queue_report(telling->relay->role->store, &telling->ask, &telling->arena,
-				 &answer, in_ms(CALL_MS)))
-		if (fiber_sleep(in_ms(AGAIN_MS)))
-			break;
-	held_remove(&telling->relay->held, telling->ask.lease);
-	arena_drop(&telling->arena);
-	free(telling);
-}
-
 /* The claim's arena goes with it. */
 static void report(struct errand *errand, bool waits) WAITS
 {
-	struct telling *telling = calloc(1, sizeof(*telling));
+	struct ask_queue_report ask = report_of(errand);
+	struct arena arena = errand->claim_arena;
 
-	must(telling);
-	*telling = (struct telling){ errand->relay, report_of(errand), errand->claim_arena };
 	errand->claim_arena = (struct arena){ 0 };
-	if (waits || fiber_spawn(&errand->relay->errands, "report", tell_fiber, telling, NULL))
-		tell_fiber(telling);
+	relay_tell(errand->relay, &ask, arena, waits);
 }
 
 /* ---- one errand ---- */
@@ -195,7 +134,7 @@ static bool go_on(struct errand *errand) WAITS
 	errand->claim = (struct answer_queue_claim){ .body = BODY_EMPTY };
 	if (!goes_on)
 		return false;
-	err = ask(errand->relay, &wanted, &errand->claim_arena, &errand->claim);
+	err = relay_ask(errand->relay, &wanted, &errand->claim_arena, &errand->claim);
 	return !err && errand->claim.lease != 0;
 }
 
@@ -242,7 +181,7 @@ static enum err begin_errand(struct relay *relay) WAITS
 	must(errand);
 	errand->relay = relay;
 	errand->claim.body = BODY_EMPTY;
-	err = ask(relay, &(struct wanted){ 0 }, &errand->claim_arena, &errand->claim);
+	err = relay_ask(relay, &(struct wanted){ 0 }, &errand->claim_arena, &errand->claim);
 	/* What is claimed and not begun when we close comes back to the store with the end of our channel. */
 	if (!err && (!errand->claim.lease || relay->closing))
 		err = ERR_AGAIN;

@@ -6,8 +6,7 @@
  * killed at any moment, the store gives the same mail out again.
  *
  * Invariants
- *  (1) What was tried is reported, and reported again until the store has heard it. A claim whose body cannot
- *      be read is not: it comes back when its lease ends.
+ *  (1) What was tried is reported, and reported again until the store has heard it.
  *  (2) Memory is bounded by relay_connections, whatever the queue's length: a message is in memory only
  *      while it is being sent.
  *  (3) A recipient is reported as sent only after the server took the responsibility for it.
