@@ -27,6 +27,8 @@ struct altering {
 	struct arena arena;
 	struct altered *rows;
 	size_t count, leased;
+	uint64_t whole_of; /* the message that is_whole is about; 0: none yet */
+	bool is_whole;     /* all that waits of it is meant */
 	/* Of the whole, in the fiber. */
 	uint64_t changed, messages, newest;
 };
@@ -97,6 +99,22 @@ static enum err alter_row(struct writer *writer, const struct altering *a, struc
 	return err ? err : queue_end(writer, row->message, 1, a->now_us);
 }
 
+/* Is the message as a whole meant? Its rows stand together, so that this is asked for once. */
+static enum err find_whole(struct writer *writer, struct altering *a, uint64_t message)
+{
+	int64_t elsewhere = 0;
+	enum err err = OK;
+
+	if (a->whole_of == message)
+		return OK;
+	if (a->doing == DO_HOLD && a->site.len)
+		err = db_number_values(writer->db, Q_queue_elsewhere,
+				       DB_VALUES(db_id(message), db_str(a->site)), &elsewhere);
+	a->whole_of = err ? 0 : message;
+	a->is_whole = !elsewhere && !a->recipient.len;
+	return err;
+}
+
 static enum err alter_one(struct writer *writer, struct altering *a, struct altered *row)
 {
 	const struct queue_rows rows = { writer->db, &a->arena, row->message };
@@ -108,8 +126,11 @@ static enum err alter_one(struct writer *writer, struct altering *a, struct alte
 		return err;
 	if (a->recipient.len && !str_is(a->recipient, row->row.address))
 		return OK;
+	err = find_whole(writer, a, row->message);
+	if (err)
+		return err;
 	/* The message as a whole is held only with all of them. */
-	if (a->doing == DO_RELEASE || (a->doing == DO_HOLD && !a->recipient.len)) {
+	if (a->doing == DO_RELEASE || (a->doing == DO_HOLD && a->is_whole)) {
 		err = queue_find(writer->db, &a->arena, row->message, &message, &found);
 		if (!err && found)
 			err = set_held(writer, &message, a->doing == DO_HOLD);

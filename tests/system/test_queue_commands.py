@@ -152,6 +152,15 @@ def test_what_others_wrote_is_shown_and_not_obeyed(server):
     assert "\u202e" not in shown and "\x9b" not in shown and "\\xE2\\x80\\xAEexe" in shown, shown
 
 
+def test_hold_of_a_destination_leaves_the_others_of_its_messages_alone(server, places):
+    submit(server, f"bob@{places[0]}", f"eve@{places[1]}")
+    assert "1 recipient held" in server.run("queue", "hold", f"@{places[0]}").stdout
+    assert "1 recipient" in server.run("queue", "retry", f"@{places[1]}").stdout
+    wait_for(lambda: row_of(server, f"eve@{places[1]}")["attempts"] == 2, seconds=30, what="the second attempt")
+    assert waits_after(server, f"eve@{places[1]}", 2)
+    assert row_of(server, f"bob@{places[0]}")["state"] == "held"
+
+
 @pytest.mark.parametrize("command", ["retry", "hold", "release", "delete"])
 def test_what_is_not_there_is_said_and_what_to_do(server, command):
     done = server.run("queue", command, "0000000000001", check=False)
