@@ -40,7 +40,7 @@ struct telling {
 	struct arena arena; /* of all that it says */
 };
 
-/* Told to stop while the store does not answer: then the lease ends by itself. */
+/* Who is told to stop says it once more; if the store does not hear it then, the lease ends by itself. */
 static void tell_fiber(void *arg) WAITS
 {
 	struct telling *telling = arg;
@@ -50,10 +50,11 @@ static void tell_fiber(void *arg) WAITS
 
 	while ((err = call_queue_report(telling->relay->role->store, &telling->ask, &telling->arena,
 					&answer, in_ms(CALL_MS)))) {
+		if (fiber_is_stopping())
+			break;
 		if (err == ERR_GONE)
 			again_ms = AGAIN_MS;
-		if (fiber_sleep(in_ms(again_ms)))
-			break;
+		(void)fiber_sleep(in_ms(again_ms));
 		again_ms = again_ms < AGAIN_MOST_MS / 2 ? 2 * again_ms : AGAIN_MOST_MS;
 	}
 	held_remove(&telling->relay->held, telling->ask.lease);

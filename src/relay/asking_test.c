@@ -141,6 +141,20 @@ static void play_full(struct scene *scene) WAITS
 	assert_int_equal(scene->reports, 1);
 }
 
+static void play_last(struct scene *scene) WAITS
+{
+	begin_store(scene);
+	scene->is_full = true;
+	relay_tell(&scene->relay, &(struct ask_queue_report){ .lease = 1 }, (struct arena){ 0 },
+		   false);
+	assert_int_equal(fiber_sleep(in_ms(3600 * 1000)), OK);
+	scene->is_full = false;
+	scene->reports = 0;
+	group_stop(&scene->relay.errands);
+	group_wait_through(&scene->relay.errands);
+	assert_int_equal(scene->reports, 1);
+}
+
 /* ---- the scene ---- */
 
 static void scene_fiber(void *arg) WAITS
@@ -190,12 +204,19 @@ static void a_report_that_the_store_cannot_keep_is_repeated_ever_more_seldom(voi
 	play(play_full);
 }
 
+static void a_relay_that_is_stopped_tells_once_more_what_was_not_heard(void **state)
+{
+	(void)state;
+	play(play_last);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_store_that_is_back_hears_first_of_all_what_we_have),
 		cmocka_unit_test(a_claim_that_had_to_wait_says_what_we_have_when_it_leaves),
 		cmocka_unit_test(a_report_that_the_store_cannot_keep_is_repeated_ever_more_seldom),
+		cmocka_unit_test(a_relay_that_is_stopped_tells_once_more_what_was_not_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
