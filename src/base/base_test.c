@@ -121,6 +121,24 @@ static void base64_is_strict(void **state)
 		assert_false(base64_take(&arena, str_of(bad[i]), &out));
 }
 
+static void hexadecimal_octets_are_two_digits(void **state)
+{
+	static const struct {
+		const char *text;
+		int either, capital;
+	} rows[] = {
+		{ "2B", 0x2B, 0x2B }, { "2b", 0x2B, -1 }, { "fFx", 0xFF, -1 },
+		{ "00", 0, 0 },       { "", -1, -1 },     { "A", -1, -1 },
+		{ "G0", -1, -1 },     { "0g", -1, -1 },   { "\xC1\x30", -1, -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		assert_int_equal(hex_octet(str_of(rows[i].text)), rows[i].either);
+		assert_int_equal(hex_octet_capital(str_of(rows[i].text)), rows[i].capital);
+	}
+}
+
 static void ids_round_trip(void **state)
 {
 	static const uint64_t ids[] = { 0, 1, 31, 32, 0xDEADBEEF, UINT64_MAX };
@@ -227,6 +245,7 @@ int main(void)
 		cmocka_unit_test(utf8_is_strict),
 		cmocka_unit_test(base64_round_trips),
 		cmocka_unit_test(base64_is_strict),
+		cmocka_unit_test(hexadecimal_octets_are_two_digits),
 		cmocka_unit_test(ids_round_trip),
 		cmocka_unit_test(addresses_and_networks),
 		cmocka_unit_test(heap_gives_the_soonest_first),

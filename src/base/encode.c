@@ -85,6 +85,34 @@ enum err hex_add(struct buf *out, struct str octets)
 	return OK;
 }
 
+static int hex_capital(char c)
+{
+	if (ascii_is_digit((unsigned char)c))
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int hex_octet_capital(struct str text)
+{
+	int high = text.len >= 2 ? hex_capital(text.at[0]) : -1;
+	int low = high >= 0 ? hex_capital(text.at[1]) : -1;
+
+	return low < 0 ? -1 : high * 16 + low;
+}
+
+int hex_octet(struct str text)
+{
+	char capitals[2];
+
+	if (text.len < 2)
+		return -1;
+	for (size_t i = 0; i < sizeof(capitals); i++)
+		capitals[i] = text.at[i] >= 'a' && text.at[i] <= 'f'
+				      ? (char)(text.at[i] - 'a' + 'A')
+				      : text.at[i];
+	return hex_octet_capital((struct str){ capitals, sizeof(capitals) });
+}
+
 /* The octets of the character that starts s, at most 4; 0 when they are no UTF-8. */
 static size_t character_length(struct str s)
 {

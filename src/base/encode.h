@@ -13,6 +13,10 @@ bool base64_take(struct arena *arena, struct str text, struct str *out);
 
 /* Two small letters or digits an octet. ERR_LIMIT: not even a part was written. */
 enum err hex_add(struct buf *out, struct str octets);
+/* The octet of the two digits at the front, in either case; -1: there are none. */
+int hex_octet(struct str text);
+/* The same of digits and capitals alone. */
+int hex_octet_capital(struct str text);
 
 /* A JSON string with its quotes. Octets that are no UTF-8 become U+FFFD; what a terminal would obey and
    not show (C0, C1, marks that turn or end a line) is spelt \uNNNN. */

@@ -51,8 +51,8 @@ struct control_call {
 
 /*
  * Accepts connections, each a fiber of `group`, until the calling fiber is stopped (ERR_STOPPED) or
- * the listener fails. `tables` is an array of tables ended by NULL; it, the context and the listener
- * must outlive the group's fibers. The listener stays the caller's.
+ * the listener fails. `tables` is an array of tables ended by NULL; it and the context must outlive the
+ * group's fibers. The listener stays the caller's, who may drop it once this has returned.
  */
 enum err control_serve(struct listener *listener, const struct control_command *const *tables,
 		       void *context, struct fiber_group *group) WAITS;

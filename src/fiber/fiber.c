@@ -40,7 +40,6 @@ static void fiber_main(void)
 
 	context_arrived(&self->context, &world->loop);
 	self->fn(self->arg);
-	must(self->no_wait == 0);
 	leave_group(self);
 	world->ended = self;
 	context_end(&self->context, &world->loop);
@@ -143,8 +142,7 @@ static struct fiber *self_that_may_wait(void)
 {
 	struct fiber *self = world_here()->current;
 
-	must(self);               /* only fibers wait */
-	must(self->no_wait == 0); /* and not inside fiber_no_wait_begin .. _end */
+	must(self); /* only fibers wait */
 	return self;
 }
 
@@ -260,19 +258,6 @@ void fiber_describe(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(self->description, sizeof(self->description), format, args);
 	va_end(args);
-}
-
-void fiber_no_wait_begin(void)
-{
-	fiber_self()->no_wait++;
-}
-
-void fiber_no_wait_end(void)
-{
-	struct fiber *self = fiber_self();
-
-	must(self->no_wait > 0);
-	self->no_wait--;
 }
 
 void fiber_trim(struct fiber *fiber, moment before)

@@ -102,9 +102,6 @@ void fiber_stop(struct fiber *fiber);
 bool fiber_is_stopping(void); /* was this fiber asked to stop? */
 /* What fiber dumps show beside the name: peer, user, message. Copied, cut at 63 octets. */
 void fiber_describe(const char *format, ...) PRINTF_LIKE(1, 2);
-/* In the section until the matching end, a wait is a bug (must). */
-void fiber_no_wait_begin(void);
-void fiber_no_wait_end(void);
 
 enum err fiber_sleep(moment until) WAITS; /* OK at the time, or ERR_STOPPED */
 enum err fiber_yield(void) WAITS;         /* to the back of the run queue */

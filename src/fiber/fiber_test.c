@@ -437,34 +437,6 @@ static void each_fiber_keeps_its_fault(void **state)
 	run_in(world_of_kind(state), start_faults, NULL);
 }
 
-/* ---- no-wait sections ---- */
-
-static void wait_where_it_is_forbidden(void *arg) WAITS
-{
-	(void)arg;
-	fiber_no_wait_begin();
-	(void)fiber_yield();
-}
-
-static void no_wait_section(void *arg) WAITS
-{
-	(void)arg;
-	fiber_no_wait_begin();
-	fiber_no_wait_begin();
-	fiber_no_wait_end();
-	fiber_no_wait_end();
-	assert_int_equal(fiber_yield(), OK);
-}
-
-static void waiting_in_a_no_wait_section_is_a_bug(void **state)
-{
-	int status = end_of_child(world_real_new, wait_where_it_is_forbidden);
-
-	(void)state;
-	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
-	assert_int_equal(end_of_child(world_real_new, no_wait_section), 0);
-}
-
 /* ---- stacks ---- */
 
 /* Each frame hands its address on, so that no compiler makes a loop of it. */
@@ -621,7 +593,6 @@ int main(void)
 		BOTH(stopping_unwinds_by_ordinary_returns),
 		BOTH(dropping_a_world_unwinds_its_fibers),
 		BOTH(each_fiber_keeps_its_fault),
-		IN_REAL(waiting_in_a_no_wait_section_is_a_bug),
 		IN_REAL(an_overflow_hits_the_guard_page),
 		BOTH(painted_stacks_tell_how_deep_they_went),
 		BOTH(ten_thousand_fibers_run),

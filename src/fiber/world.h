@@ -43,7 +43,6 @@ struct fiber {
 	moment since;
 	moment deadline;
 	enum err woken; /* what the wait says */
-	unsigned no_wait;
 	unsigned moved; /* octets moved over streams in this slice */
 	bool parked;
 	bool hard; /* the wait under way cannot be stopped */

@@ -49,21 +49,10 @@ static void add_date(struct buf *out, const char *name, int64_t at_us)
 	add_field(out, name, "", str_of(text));
 }
 
-/* rfc3461 4: xtext is ASCII from "!" to "~" with "+" and two hexadecimal digits for the rest. */
-static int hex_value(unsigned char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* What +HH at the beginning stands for; -1: it is none. */
+/* rfc3461 4: what +HH at the beginning of xtext stands for, the letters capital; -1: it is none. */
 static int xtext_octet(struct str text)
 {
-	int high = text.len > 2 && text.at[0] == '+' ? hex_value((unsigned char)text.at[1]) : -1;
-	int low = high >= 0 ? hex_value((unsigned char)text.at[2]) : -1;
-
-	return low < 0 ? -1 : high * 16 + low;
+	return text.len && text.at[0] == '+' ? hex_octet_capital(str_from(text, 1)) : -1;
 }
 
 /* Octets that are not ASCII stay as they were written: the field may have to be ASCII. */

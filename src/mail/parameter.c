@@ -127,27 +127,16 @@ static bool take_segment(struct arena *arena, struct scan *scan, struct segment 
 	return is_good;
 }
 
-static int hex_value(unsigned char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static size_t percent_decode(struct str text, char *out)
 {
 	size_t len = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
-		int high = i + 2 < text.len ? hex_value((unsigned char)text.at[i + 1]) : -1;
-		int low = i + 2 < text.len ? hex_value((unsigned char)text.at[i + 2]) : -1;
+		int octet = text.at[i] == '%' ? hex_octet(str_from(text, i + 1)) : -1;
 
-		out[len++] = text.at[i];
-		if (text.at[i] == '%' && high >= 0 && low >= 0) {
-			out[len - 1] = (char)(high * 16 + low);
+		out[len++] = octet < 0 ? text.at[i] : (char)octet;
+		if (octet >= 0)
 			i += 2;
-		}
 	}
 	return len;
 }

@@ -185,19 +185,6 @@ enum err received_print(struct buf *out, const struct received *received)
 	return out->failed ? ERR_LIMIT : OK;
 }
 
-enum err return_path_print(struct buf *out, struct str reverse_path)
-{
-	buf_add_c(out, "Return-Path: <");
-	for (size_t i = 0; i < reverse_path.len; i++) {
-		unsigned char c = (unsigned char)reverse_path.at[i];
-
-		/* An address that was parsed holds none of these. */
-		buf_add_char(out, c < ' ' || c == 0x7F ? '?' : (char)c);
-	}
-	buf_add_c(out, ">\r\n");
-	return out->failed ? ERR_LIMIT : OK;
-}
-
 size_t received_count(struct str header)
 {
 	return field_count(header, S("Received"));

@@ -21,8 +21,6 @@ struct received {
 
 /* "Received: ..." folded at 78 where it can be, no line past 998. */
 enum err received_print(struct buf *out, const struct received *received);
-/* "Return-Path: <...>"; the empty string is the null reverse-path. */
-enum err return_path_print(struct buf *out, struct str reverse_path);
 /* Received fields of a header; stops counting at LIMIT_header_fields fields. */
 size_t received_count(struct str header);
 /* Those of them that say "by HOST"; blind to comments that say it. */

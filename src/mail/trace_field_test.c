@@ -231,18 +231,6 @@ static void a_full_buffer_is_told(void **state)
 	assert_int_equal(received_print(&out, &received), ERR_LIMIT);
 }
 
-static void return_paths_are_one_line(void **state)
-{
-	OWNED(buf) struct buf out = BUF(4096);
-
-	(void)state;
-	assert_int_equal(return_path_print(&out, S("")), OK);
-	assert_int_equal(return_path_print(&out, S("joe@example.com")), OK);
-	assert_int_equal(return_path_print(&out, S("a\r\nX: y")), OK);
-	assert_true(str_is(buf_str(&out), S("Return-Path: <>\r\nReturn-Path: <joe@example.com>\r\n"
-					    "Return-Path: <a??X: y>\r\n")));
-}
-
 static void received_fields_are_counted(void **state)
 {
 	(void)state;
@@ -286,7 +274,6 @@ int main(void)
 		cmocka_unit_test(long_names_never_make_long_lines),
 		cmocka_unit_test(utf8_recipients_are_named_only_where_utf8_may_be),
 		cmocka_unit_test(a_full_buffer_is_told),
-		cmocka_unit_test(return_paths_are_one_line),
 		cmocka_unit_test(received_fields_are_counted),
 		cmocka_unit_test(lines_of_one_host_are_counted_apart),
 	};

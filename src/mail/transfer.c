@@ -43,14 +43,6 @@ static size_t base64_decode(struct transfer *transfer, struct str *in, char *out
 	return len;
 }
 
-static int hex_value(unsigned char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	c = ascii_lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /*
  * Blanks, and "=" with blanks behind it, mean one thing at the end of a line and another inside
  * it. Gives the octets to skip at `at` when the line ends there (0 when it does not), or STR_NONE
@@ -84,12 +76,10 @@ static size_t quoted_octet(struct str in, size_t at, bool last, int *out)
 	*out = c;
 	if (c != '=')
 		return 1;
-	if (at + 2 < in.len && hex_value((unsigned char)in.at[at + 1]) >= 0 &&
-	    hex_value((unsigned char)in.at[at + 2]) >= 0) {
-		*out = hex_value((unsigned char)in.at[at + 1]) * 16 +
-		       hex_value((unsigned char)in.at[at + 2]);
+	*out = hex_octet(str_from(in, at + 1));
+	if (*out >= 0)
 		return 3;
-	}
+	*out = c;
 	if (at + 2 >= in.len && !last)
 		return STR_NONE;
 	end = line_end_after(window, at + 1, last && is_whole);

@@ -48,28 +48,16 @@ static bool take_word(struct scan *scan, struct word *out)
 	return true;
 }
 
-static int hex_value(int c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return -1;
-}
-
 /* rfc2047 4.2 */
 static size_t q_decode(struct str text, char *out)
 {
 	size_t len = 0;
 
 	for (size_t i = 0; i < text.len; i++) {
-		int high = i + 2 < text.len ? hex_value(text.at[i + 1]) : -1;
-		int low = i + 2 < text.len ? hex_value(text.at[i + 2]) : -1;
+		int octet = text.at[i] == '=' ? hex_octet(str_from(text, i + 1)) : -1;
 
-		if (text.at[i] == '=' && high >= 0 && low >= 0) {
-			out[len++] = (char)(high * 16 + low);
+		if (octet >= 0) {
+			out[len++] = (char)octet;
 			i += 2;
 		} else {
 			out[len++] = text.at[i] == '_' ? ' ' : text.at[i];

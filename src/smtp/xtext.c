@@ -23,14 +23,6 @@ enum err xtext_add(struct buf *out, struct str octets)
 	return out->failed ? ERR_LIMIT : OK;
 }
 
-/* rfc3461 4: hexchar takes capital letters only. */
-static int hex_value(unsigned char c)
-{
-	if (ascii_is_digit(c))
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 bool xtext_take(struct arena *arena, struct str text, struct str *out)
 {
 	char *octets = arena_take(arena, text.len + 1);
@@ -38,20 +30,17 @@ bool xtext_take(struct arena *arena, struct str text, struct str *out)
 
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.at[i];
-		int high;
-		int low;
+		int octet;
 
 		if (is_xchar(c)) {
 			octets[len++] = (char)c;
 			continue;
 		}
-		if (c != '+' || text.len - i < 3)
+		/* rfc3461 4: hexchar takes capital letters only. */
+		octet = c == '+' ? hex_octet_capital(str_from(text, i + 1)) : -1;
+		if (octet < 0)
 			return false;
-		high = hex_value((unsigned char)text.at[i + 1]);
-		low = hex_value((unsigned char)text.at[i + 2]);
-		if (high < 0 || low < 0)
-			return false;
-		octets[len++] = (char)(high << 4 | low);
+		octets[len++] = (char)octet;
 		i += 2;
 	}
 	*out = (struct str){ octets, len };
