@@ -69,6 +69,13 @@ void arena_reset(struct arena *arena)
 	arena->used = 0;
 }
 
+void arena_wipe(struct arena *arena)
+{
+	for (struct arena_block *b = arena->newest; b; b = b->older)
+		explicit_bzero(b->data, b == arena->newest ? arena->used : b->size);
+	arena_reset(arena);
+}
+
 void arena_drop(struct arena *arena)
 {
 	arena_reset(arena);

@@ -24,6 +24,8 @@ void *arena_take_array(struct arena *arena, size_t count, size_t size)
 	__attribute__((returns_nonnull));
 /* Forget all pieces, keep the first block. */
 void arena_reset(struct arena *arena);
+/* The same, and what was in them is overwritten: they held a secret. */
+void arena_wipe(struct arena *arena);
 /* Give everything back; the arena is empty and ready again. */
 void arena_drop(struct arena *arena);
 /* Octets held from malloc, for the memory tests. */

@@ -255,6 +255,8 @@ static enum err take_answer(struct line *line, struct seat *seat, const struct f
 			return err;
 		}
 	}
+	if (shape->is_secret)
+		frame_wipe(frame);
 	seat_finish(line, seat, OK);
 	return OK;
 }

@@ -23,6 +23,36 @@ static void test_a_late_answer_is_dropped_and_disturbs_nobody(void **state)
 	play_everywhere(play_timeout);
 }
 
+static bool holds_secret(const struct buf *buf)
+{
+	return buf->at && memmem(buf->at, buf->room, "tanstaaf", 8);
+}
+
+static void play_secret(struct stage *stage) WAITS
+{
+	const struct ask_password ask = { .user = S("mrose"), .password = S("tanstaaf") };
+	struct answer_password answer;
+	struct arena arena = { 0 };
+	struct channel *ends[2];
+
+	make_pair(stage, ends);
+	serve(stage, ends[0], ASKER);
+	assert_int_equal(link_attach(stage->link, 0, ends[1]), OK);
+	assert_int_equal(call_password(stage->link, &ask, &arena, &answer, in_ms(5000)), OK);
+	assert_int_equal(answer.state, SASL_DONE);
+	assert_false(holds_secret(&ends[1]->out));
+	assert_false(holds_secret(&ends[0]->in));
+	/* The callee's memory for the call is kept for the next one. */
+	assert_memory_not_equal(stage->secret, "tanstaaf", 8);
+	arena_drop(&arena);
+}
+
+static void test_a_secret_stays_nowhere_on_its_way(void **state)
+{
+	(void)state;
+	play_everywhere(play_secret);
+}
+
 static void play_nobody_there(struct stage *stage) WAITS
 {
 	moment begun = now();
@@ -353,6 +383,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_late_answer_is_dropped_and_disturbs_nobody),
+		cmocka_unit_test(test_a_secret_stays_nowhere_on_its_way),
 		cmocka_unit_test(test_without_a_channel_a_call_has_patience_but_not_for_ever),
 		cmocka_unit_test(test_a_call_that_waits_for_a_channel_uses_the_first_to_come),
 		cmocka_unit_test(test_a_new_channel_takes_the_place_of_an_old_one),

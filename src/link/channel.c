@@ -232,6 +232,9 @@ static void count_sent(struct channel *channel, size_t sent)
 		return;
 	channel->out_position += channel->out.len;
 	channel->out_sent = 0;
+	if (channel->out_is_secret)
+		explicit_bzero(channel->out.at, channel->out.room);
+	channel->out_is_secret = false;
 	buf_reset(&channel->out);
 	if (channel->out.room > KEEP_ROOM)
 		buf_drop(&channel->out);
@@ -382,6 +385,7 @@ enum err channel_send(struct channel *channel, const struct frame *head, const s
 	frame.has_fd = fd >= 0;
 	frame.payload.len = to->len - start - FRAME_HEAD;
 	frame_write_head(&frame, to->at + start);
+	channel->out_is_secret |= shape->is_secret && !twin;
 	if (twin) {
 		channel->stats.bytes_out += FRAME_HEAD + frame.payload.len;
 		waitq_wake_one(&twin->readable);

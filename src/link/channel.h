@@ -42,6 +42,7 @@ struct channel {
 	size_t out_sent;       /* of out, already gone */
 	uint64_t out_position; /* of out.at[0] in the stream */
 	struct fd_ring out_fds;
+	bool out_is_secret; /* something in it was: it is overwritten once it has left */
 
 	struct buf in;
 	size_t in_taken; /* of in, already given as frames */

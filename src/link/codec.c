@@ -58,6 +58,12 @@ void frame_write_head(const struct frame *frame, char head[FRAME_HEAD])
 	put_u32(head + 8, frame->call);
 }
 
+void frame_wipe(const struct frame *frame)
+{
+	if (frame->payload.len)
+		explicit_bzero((char *)(uintptr_t)frame->payload.at, frame->payload.len);
+}
+
 size_t frame_length(struct str octets)
 {
 	uint32_t payload;
@@ -136,6 +142,7 @@ static enum err field_measure(const struct field *field, const void *at, size_t 
 		*size = 8;
 		return *(const uint64_t *)at > field->max ? too_large(field) : OK;
 	case FIELD_STR:
+	case FIELD_SECRET:
 		*size = 4 + ((const struct str *)at)->len;
 		return ((const struct str *)at)->len > field->max ? too_large(field) : OK;
 	case FIELD_STRS:
@@ -194,6 +201,7 @@ static char *put_field(char *at, const struct field *field, const void *value)
 	case FIELD_U64:
 		return put_u64(at, *(const uint64_t *)value);
 	case FIELD_STR:
+	case FIELD_SECRET:
 		return put_str(at, *(const struct str *)value);
 	case FIELD_STRS:
 		return put_strs(at, value);
@@ -346,6 +354,7 @@ static bool take_field(struct reader *reader, const struct field *field, void *o
 		*(uint64_t *)out = get_u64(at);
 		return *(uint64_t *)out <= field->max;
 	case FIELD_STR:
+	case FIELD_SECRET:
 		return take_text(reader, field->max, out);
 	case FIELD_STRS:
 		return take_strs(reader, field->max, out);

@@ -28,6 +28,8 @@ struct frame {
 void frame_write_head(const struct frame *frame, char head[FRAME_HEAD]);
 /* Takes one frame off the front of *octets: OK, ERR_AGAIN when it is not all there, ERR_PROTOCOL. */
 [[nodiscard]] enum err frame_take(struct str *octets, struct frame *out);
+/* Overwrites the payload where it was taken from: it held a secret, and has been copied. */
+void frame_wipe(const struct frame *frame);
 /* The length of the frame that begins here; 0 while its head is incomplete or not valid. */
 size_t frame_length(struct str octets);
 

@@ -46,6 +46,7 @@ static void random_field(const struct field *field, void *at, struct arena *aren
 		*(uint64_t *)at = max == UINT64_MAX ? chance(0) : chance(max + 1);
 		break;
 	case FIELD_STR:
+	case FIELD_SECRET:
 		*(struct str *)at = random_text(arena, (size_t)max);
 		break;
 	case FIELD_STRS: {
@@ -95,6 +96,7 @@ static bool same_field(const struct field *field, const void *left, const void *
 	case FIELD_U64:
 		return *(const uint64_t *)left == *(const uint64_t *)right;
 	case FIELD_STR:
+	case FIELD_SECRET:
 		return str_is(*(const struct str *)left, *(const struct str *)right);
 	case FIELD_STRS:
 		for (size_t i = 0; i < a->count && a->count == b->count; i++)

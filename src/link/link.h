@@ -95,13 +95,14 @@ struct u64s {
 	size_t count;
 };
 
-#define LINK_FIELD_U64(name, max)   uint64_t name;
-#define LINK_FIELD_STR(name, max)   struct str name;
-#define LINK_FIELD_STRS(name, max)  struct strs name;
-#define LINK_FIELD_U64S(name, max)  struct u64s name;
-#define LINK_FIELD_BODY(name, max)  struct body name;
-#define LINK_FIELD_FD(name, max)    int name;
-#define LINK_FIELD(type, name, max) LINK_FIELD_##type(name, max)
+#define LINK_FIELD_U64(name, max)    uint64_t name;
+#define LINK_FIELD_STR(name, max)    struct str name;
+#define LINK_FIELD_SECRET(name, max) struct str name;
+#define LINK_FIELD_STRS(name, max)   struct strs name;
+#define LINK_FIELD_U64S(name, max)   struct u64s name;
+#define LINK_FIELD_BODY(name, max)   struct body name;
+#define LINK_FIELD_FD(name, max)     int name;
+#define LINK_FIELD(type, name, max)  LINK_FIELD_##type(name, max)
 #define NO_FIELDS(F)
 
 /* C has no empty structs: each carries one octet that is never sent. */
@@ -131,8 +132,7 @@ struct link_peer; /* the other end of one channel, as the callee sees it */
 struct link_call {
 	struct arena *arena; /* for the answer; reset after it was sent */
 	struct link_peer *peer;
-	void *context;     /* as given to link_serve */
-	struct str secret; /* of the answer: overwritten in the arena once it was sent */
+	void *context; /* as given to link_serve */
 };
 
 /*

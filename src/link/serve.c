@@ -131,12 +131,12 @@ static void job_fiber(void *arg) WAITS
 	err = run_handler(peer->handlers, job);
 	shape_close(job->message->ask, job->ask);
 	send_outcome(job, err);
-	if (job->call.secret.len)
-		explicit_bzero((char *)(uintptr_t)job->call.secret.at, job->call.secret.len);
 	shape_close(job->message->answer, job->answer);
 	peer->calls--;
 	peer->held -= job->held;
 	waitq_wake_all(&peer->ended_one);
+	if (job->message->ask->is_secret || job->message->answer->is_secret)
+		arena_wipe(&job->arena);
 	job_give(job);
 }
 
@@ -207,8 +207,10 @@ static enum err dispatch(struct link_peer *peer, const struct frame *frame, int 
 	job->head = *frame;
 	job->head.payload = (struct str){ 0 };
 	job->held = frame->payload.len + job->message->answer->octets_max;
-	job->call = (struct link_call){ &job->arena, peer, peer->context, S("") };
+	job->call = (struct link_call){ &job->arena, peer, peer->context };
 	err = decode_ask(job, frame, &fd);
+	if (job->message->ask->is_secret)
+		frame_wipe(frame);
 	if (!err) {
 		start_job(peer, job);
 		return OK;

@@ -10,6 +10,7 @@
 /* The largest encoding of a field: every message that keeps its bounds fits into a frame. */
 #define OCTETS_U64(max)               8u
 #define OCTETS_STR(max)               (4u + (max))
+#define OCTETS_SECRET(max)            OCTETS_STR(max)
 #define OCTETS_STRS(max)              (4u + (max) * (4u + LIMIT_address))
 #define OCTETS_U64S(max)              (4u + (max)*8u)
 #define OCTETS_BODY(max)              (9u + LIMIT_link_inline_body)
@@ -18,11 +19,21 @@
 
 #define FDS_U64                    0
 #define FDS_STR                    0
+#define FDS_SECRET                 0
 #define FDS_STRS                   0
 #define FDS_U64S                   0
 #define FDS_BODY                   1
 #define FDS_FD                     1
 #define FIELD_FDS(type, name, max) +FDS_##type
+
+#define IS_SECRET_U64                  0
+#define IS_SECRET_STR                  0
+#define IS_SECRET_SECRET               1
+#define IS_SECRET_STRS                 0
+#define IS_SECRET_U64S                 0
+#define IS_SECRET_BODY                 0
+#define IS_SECRET_FD                   0
+#define FIELD_SECRETS(type, name, max) +IS_SECRET_##type
 
 /* A struct's own name is known only inside its message, so each shape is made in its own scope. */
 #define SHAPE(function, type, list)                                                                \
@@ -30,8 +41,8 @@
 	{                                                                                          \
 		typedef struct type holder;                                                        \
 		static const struct field fields[] = { list(FIELD){ FIELD_END, 0, 0, NULL } };     \
-		static const struct shape shape = { fields, sizeof(holder),                        \
-						    0u list(FIELD_OCTETS) };                       \
+		static const struct shape shape = { fields, sizeof(holder), 0u list(FIELD_OCTETS), \
+						    0 list(FIELD_SECRETS) > 0 };                   \
                                                                                                    \
 		static_assert(0u + FRAME_HEAD list(FIELD_OCTETS) <= LIMIT_link_frame);             \
 		static_assert(0 list(FIELD_FDS) <= LIMIT_link_fds);                                \
@@ -52,7 +63,7 @@
 typedef struct failure holder;
 static const struct field failure_fields[] = { FAILURE_FIELDS(FIELD){ FIELD_END, 0, 0, NULL } };
 const struct shape failure_shape = { failure_fields, sizeof(struct failure),
-				     0u FAILURE_FIELDS(FIELD_OCTETS) };
+				     0u FAILURE_FIELDS(FIELD_OCTETS), false };
 
 static struct message table[MESSAGE_NUMBERS];
 
@@ -151,8 +162,9 @@ void shape_close(const struct shape *shape, void *value)
 static void field_describe(struct buf *out, const struct field *field)
 {
 	static const char *const types[] = {
-		[FIELD_U64] = "u64",   [FIELD_STR] = "str",   [FIELD_STRS] = "strs",
-		[FIELD_U64S] = "u64s", [FIELD_BODY] = "body", [FIELD_FD] = "fd",
+		[FIELD_U64] = "u64",   [FIELD_STR] = "str",   [FIELD_SECRET] = "secret",
+		[FIELD_STRS] = "strs", [FIELD_U64S] = "u64s", [FIELD_BODY] = "body",
+		[FIELD_FD] = "fd",
 	};
 
 	buf_print(out, "`%s` %s", field->name, types[field->type]);

@@ -6,7 +6,16 @@
  */
 #include "link/link.h"
 
-enum field_type { FIELD_END, FIELD_U64, FIELD_STR, FIELD_STRS, FIELD_U64S, FIELD_BODY, FIELD_FD };
+enum field_type {
+	FIELD_END,
+	FIELD_U64,
+	FIELD_STR,
+	FIELD_SECRET,
+	FIELD_STRS,
+	FIELD_U64S,
+	FIELD_BODY,
+	FIELD_FD
+};
 
 struct field {
 	enum field_type type;
@@ -19,6 +28,7 @@ struct shape {
 	const struct field *fields; /* closed by FIELD_END */
 	size_t size;                /* of the struct */
 	size_t octets_max;          /* of its encoding, descriptors apart */
+	bool is_secret;             /* it has a field that is */
 };
 
 struct message {

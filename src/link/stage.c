@@ -56,6 +56,16 @@ static enum err serve_deliver(struct link_call *call, const struct ask_deliver *
 	return OK;
 }
 
+static enum err serve_password(struct link_call *call, const struct ask_password *ask,
+			       struct answer_password *answer) WAITS
+{
+	struct stage *stage = call->context;
+
+	stage->secret = ask->password.at;
+	answer->state = str_is(ask->password, S("tanstaaf")) ? SASL_DONE : SASL_FAILED;
+	return OK;
+}
+
 /* Gives a sealed memfd of `length` octets, each the low octet of `offset`. */
 static enum err serve_read(struct link_call *call, const struct ask_maildrop_read *ask,
 			   struct answer_maildrop_read *answer) WAITS
@@ -101,6 +111,7 @@ static void note_gone(void *context, struct link_peer *peer)
 
 static const struct link_handlers handlers = {
 	.recipient = serve_recipient,
+	.password = serve_password,
 	.deliver = serve_deliver,
 	.maildrop_read = serve_read,
 	.maildrop_list = serve_list,

@@ -24,6 +24,7 @@ struct stage {
 	unsigned served;
 	unsigned gone;
 	unsigned failed;
+	const char *secret; /* where the callee found the last password */
 	void (*run)(struct stage *stage);
 };
 

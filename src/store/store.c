@@ -156,11 +156,8 @@ static enum err on_maildrop_close(struct link_call *call, const struct ask_maild
 static enum err on_queue_claim(struct link_call *call, const struct ask_queue_claim *ask,
 			       struct answer_queue_claim *answer) WAITS
 {
-	enum err err = store_queue_claim(peer_of(call), link_peer_index(call->peer), ask,
-					 call->arena, answer);
-
-	call->secret = answer->password;
-	return err;
+	return store_queue_claim(peer_of(call), link_peer_index(call->peer), ask, call->arena,
+				 answer);
 }
 
 static enum err on_queue_report(struct link_call *call, const struct ask_queue_report *ask,
