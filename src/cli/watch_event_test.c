@@ -1,23 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/watch.h"
+#include "cli/watch_fixture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <cmocka.h>
-
-static const int64_t WALL_US = 1767225600000000; /* 2026-01-01T00:00:00Z */
-
-static json_t *row_of(const struct trace_event *event)
-{
-	OWNED(buf) struct buf line = BUF(1 << 16);
-	json_t *row;
-
-	assert_int_equal(trace_event_json(event, &line), OK);
-	row = json_loadb(line.at, line.len, 0, NULL);
-	assert_non_null(row);
-	return row;
-}
 
 static void an_event_is_read_back_from_its_line_as_it_was_written(void **state)
 {

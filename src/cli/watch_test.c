@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/watch_fixture.h"
 #include "cli/watch_view.h"
 
 #include <setjmp.h>
@@ -10,20 +11,8 @@
 /* ---- a session as the server tells it ---- */
 
 enum { START_US = 1000000 };
-static const int64_t WALL_US = 1767225600000000; /* 2026-01-01T00:00:00Z */
 
 static uint64_t sequence;
-
-static json_t *row_of(const struct trace_event *event)
-{
-	OWNED(buf) struct buf line = BUF(1 << 16);
-	json_t *row;
-
-	assert_int_equal(trace_event_json(event, &line), OK);
-	row = json_loadb(line.at, line.len, 0, NULL);
-	assert_non_null(row);
-	return row;
-}
 
 /* An event of session 77, so many microseconds after its beginning. */
 static json_t *told(int64_t at_us, struct trace_event event)

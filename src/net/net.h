@@ -51,7 +51,8 @@ enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS
 enum err conn_flush(struct conn *conn, moment deadline) WAITS;
 /*
  * The peer has said that it goes and nothing came behind: what is flushed from now on may leave together with
- * the end, at conn_drop, with neither conn_shut nor conn_linger. False: it needs them.
+ * the end, at conn_drop (which says close_notify under TLS), with neither conn_shut nor conn_linger. False: it
+ * needs them.
  */
 bool conn_hold(struct conn *conn);
 void conn_shut(
@@ -148,6 +149,7 @@ struct tls_target {
 };
 enum err conn_start_tls_to(struct conn *conn, struct tls_context *context,
 			   const struct tls_target *target, moment deadline) WAITS;
+/* From the end of the handshake on, whatever becomes of the connection. */
 bool conn_is_tls(const struct conn *conn);
 const struct tls_info *conn_tls(const struct conn *conn);
 /*

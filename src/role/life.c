@@ -15,8 +15,8 @@ static const struct role_pair no_pair = { BUF(65536), BUF(65536) };
 
 static void drop_pair(struct role_pair *pair)
 {
-	if (pair->key.at) /* all of it: one before may have been longer */
-		explicit_bzero(pair->key.at, pair->key.room);
+	if (pair->key.at)
+		explicit_bzero(pair->key.at, pair->key.len);
 	buf_drop(&pair->key);
 	buf_drop(&pair->chain);
 }

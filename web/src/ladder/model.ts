@@ -93,9 +93,9 @@ function replyTone(line: string): Tone {
 function verdictTone(word: string): Tone {
 	if (["accept", "ok", "delivered", "relayed", "found", "queued"].includes(word))
 		return "good";
-	if (["defer", "deferred", "delay", "tag", "late", "unknown", "unavailable", "over-quota", "over-rate"].includes(word))
+	if (["defer", "deferred", "delay", "tag", "late", "unknown", "unavailable", "over-quota", "over-rate", "loop"].includes(word))
 		return "wait";
-	return ["refuse", "close", "failed", "expired", "cancelled", "no-name", "discard", "loop", "not-ours"].includes(word) ? "bad" : "plain";
+	return ["refuse", "close", "failed", "expired", "cancelled", "no-name", "discard", "not-ours"].includes(word) ? "bad" : "plain";
 }
 
 function toneOf(event: TraceEvent): Tone {
