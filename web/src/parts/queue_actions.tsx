@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an operator may do with one recipient in the queue.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, ApiError } from "../api.ts";
 import { t } from "../text.ts";
 import { Icon } from "./icons.tsx";
@@ -54,7 +54,8 @@ export function QueueActions({ message, recipient, state, onSaid }: Props) {
 
 function Confirm({ recipient, onAnswer }: { recipient: string; onAnswer: (yes: boolean) => void }) {
 	const dialog = useRef<HTMLDialogElement>(null);
-	useEffect(() => dialog.current?.showModal(), []);
+	/* With the drawing, not after it: a key that comes between would go to what lies behind. */
+	useLayoutEffect(() => dialog.current?.showModal(), []);
 	return (
 		<dialog ref={dialog} class="confirm" onCancel={() => onAnswer(false)} aria-labelledby="confirm-title">
 			<h2 id="confirm-title">{t("queue.delete.ask")}</h2>
