@@ -50,3 +50,12 @@ export async function until(condition, what, ms = 5000) {
 		await new Promise((done) => setTimeout(done, 20));
 	}
 }
+
+/* A function that tells the milliseconds of processor time that pages have taken so far, all their threads together. */
+export async function workOf(browser) {
+	const session = await browser.newBrowserCDPSession();
+	return async () => {
+		const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+		return processInfo.filter((one) => one.type === "renderer").reduce((sum, one) => sum + one.cpuTime * 1000, 0);
+	};
+}

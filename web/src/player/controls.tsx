@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The overview strip and the transport: play, steps, speed, kind of time, lanes.
-import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { positionOf, speedOf, STEPS, type StepBy } from "../ladder/clock.ts";
 import { TIME_MODES, type TimeMode } from "../ladder/layout.ts";
 import type { SideLane } from "../ladder/model.ts";
@@ -19,7 +19,7 @@ export function Overview({ player, version, heads }: { player: Player; version: 
 		done.current?.style.setProperty("width", `${percent}%`);
 	};
 	useLayoutEffect(place, [version]);
-	useEffect(() => {
+	useLayoutEffect(() => {
 		heads.add(place);
 		return () => void heads.delete(place);
 	}, [heads]);

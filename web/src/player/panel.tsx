@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Beside the ladder: what the line at the head is, why the server answered so, the state machine, the octets.
 import type { ComponentChildren } from "preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { catalogue, commonEntry, DEPTHS, entryOf, wording, type Depth, type Entry } from "../explain.ts";
 import { moment, since, span } from "../format.ts";
 import { exchangeOf, type Model, type Row } from "../ladder/model.ts";
@@ -38,7 +38,8 @@ export function Panel({ player, version }: { player: Player; version: number }) 
 	const [depth, setDepth] = useState<Depth>(() => DEPTHS.find((one) => one === remembered("depth")) ?? "newcomer");
 	const [hot, setHot] = useState<Part | null>(null);
 	useEffect(() => void catalogue().then(setTexts), []);
-	useEffect(() => setHot(null), [row?.event]);
+	/* Before the new line is shown: whoever is quick would see his choice undone. */
+	useLayoutEffect(() => setHot(null), [row?.event]);
 	const parts = useMemo(() => row ? partsOf(row, model) : [], [row?.event, model.family]);
 	const exchange = useMemo(() => row ? exchangeOf(model, row) : [], [row, version]);
 	if (!row)
@@ -189,7 +190,7 @@ function Fields({ row }: { row: Row }) {
 
 function Answers({ row, exchange, texts, model, depth }: { row: Row; exchange: readonly Row[]; texts: Texts; model: Model; depth: Depth }) {
 	const [chosen, setChosen] = useState<string | null>(null);
-	useEffect(() => setChosen(null), [row.event]);
+	useLayoutEffect(() => setChosen(null), [row.event]);
 	const command = exchange.find((one) => one.event.kind === "command");
 	const verb = command ? text(command.event, "verb") : "";
 	const isWire = row.event.kind === "command" || row.event.kind === "reply" || row.event.kind === "data";

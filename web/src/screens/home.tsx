@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The three lists: sessions, messages, queue. What happens while one looks is there within a moment.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, follow, type Info, type MessageRow, type QueueRow } from "../api.ts";
 import { clock, day, moment, octets, span } from "../format.ts";
 import { matches, messagesAfter, ROWS_MAX, sessionsAfter, sessionsJoined, type LiveSession } from "../lists.ts";
@@ -101,12 +101,13 @@ export function Home({ tab, info }: { tab: string; info: Info | null }) {
 	const search = useRef<HTMLInputElement>(null);
 	const [count, setCount] = useState(PAGE);
 	const known = tab === "messages" || tab === "queue" ? tab : "sessions";
-	useEffect(() => {
+	/* Before the list is seen: else the first letters of a quick search go astray. */
+	useLayoutEffect(() => {
 		setWords("");
 		setCount(PAGE);
 		document.title = `${t(`nav.${known}`)} · Glasspost`;
 	}, [tab]);
-	useEffect(() => {
+	useLayoutEffect(() => {
 		const key = (event: KeyboardEvent) => {
 			if (event.key === "/" && !(event.target instanceof HTMLInputElement)) {
 				event.preventDefault();

@@ -205,7 +205,7 @@ const KEYS: [string, string][] = [
 function Help({ onClose }: { onClose: () => void }) {
 	const dialog = useRef<HTMLDialogElement>(null);
 	const title = useRef<HTMLHeadingElement>(null);
-	useEffect(() => {
+	useLayoutEffect(() => {
 		dialog.current?.showModal();
 		/* Else the button at the end has the focus, and the list is scrolled away. */
 		title.current?.focus();
@@ -278,7 +278,8 @@ function act(player: Player, event: KeyboardEvent, wishes: Wishes): boolean {
 function useKeys(player: Player, wishes: Wishes): void {
 	const current = useRef(wishes);
 	current.current = wishes;
-	useEffect(() => {
+	/* What is seen has the keys: no first one goes astray. */
+	useLayoutEffect(() => {
 		const key = (event: KeyboardEvent) => {
 			const target = event.target instanceof HTMLElement ? event.target : null;
 			const isTyping = target?.closest("input, select, textarea, dialog") !== null && target !== null;
