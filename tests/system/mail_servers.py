@@ -301,7 +301,7 @@ class OpenSMTPD(Unpacked):
         shutil.copy(self.key, self.house / "etc/key.pem")
         os.chmod(self.house / "etc/key.pem", 0o600)
         os.chown(self.mail, VMAIL, VMAIL)
-        lines = [f'pki here cert "/etc/certificate.pem"', 'pki here key "/etc/key.pem"',
+        lines = ['pki here cert "/etc/certificate.pem"', 'pki here key "/etc/key.pem"',
                  "table all { \"@\" = vmail }",
                  f'listen on {self.address} port 25 hostname "{self.hostname}" tls pki here',
                  'action keep maildir "/srv/all" virtual <all>']

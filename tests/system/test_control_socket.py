@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from glasspost import PROGRAM, Server, wait_for
+from glasspost import PROGRAM, wait_for
 
 LINE_MAX, CONNECTIONS_MAX, PATIENCE = 65536, 32, 5
 NONSENSE = {

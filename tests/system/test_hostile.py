@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The collections of hostile inputs and of foreign clients that lie beside the project, where they do."""
-import pathlib
 import re
 import subprocess
 import sys

@@ -2,7 +2,6 @@
 """The page in a browser, before a running server: Debian's Chromium, driven by web/e2e/page.mjs."""
 import json
 import os
-import pathlib
 import shutil
 import signal
 import smtplib

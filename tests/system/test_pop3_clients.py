@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from clients import DOTS, EIGHT_BIT, LARGE, LONG, MESSAGES, PLAIN, assert_same, mechanism_of, run
+from clients import DOTS, MESSAGES, assert_same, mechanism_of, run
 from glasspost import insecure_tls
 
 

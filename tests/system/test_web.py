@@ -12,7 +12,7 @@ import threading
 import time
 
 import pytest
-from glasspost import Server, insecure_tls, takes_less_than
+from glasspost import Server, takes_less_than
 from web import ADMIN, CONFIG, OTHER, USER, Dev, Events, cookie, get, get_json, is_close, newest_session, raw, sign_in, submit
 
 
