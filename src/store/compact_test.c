@@ -203,6 +203,55 @@ static void a_check_that_takes_long_keeps_segments_for_a_while_only(void **state
 		.body = beside_a_check, .config_text = "segment_size = 1M\n", .simulated = true });
 }
 
+/* Of anna's messages as they are now, those from `first` up to `end`. */
+static void delete_range(struct fixture *f, uint64_t first, uint64_t end) WAITS
+{
+	struct answer_maildrop_open drop = { 0 };
+	struct answer_maildrop_delete deleted = { 0 };
+	struct ask_maildrop_open ask = { .account = sign_in_as(f, ANNA) };
+	uint64_t indexes[MESSAGES];
+	size_t count = 0;
+
+	CHECK(store_maildrop_open(f->peer, &ask, &drop) == OK);
+	for (uint64_t i = first; i < end && i < drop.count; i++)
+		indexes[count++] = i;
+	CHECK(store_maildrop_delete(f->peer,
+				    &(struct ask_maildrop_delete){ .drop = drop.drop,
+								   .indexes = { indexes, count } },
+				    &deleted) == OK);
+	CHECK(deleted.deleted == count);
+	CHECK(store_maildrop_close(f->peer, &(struct ask_maildrop_close){ .drop = drop.drop }) ==
+	      OK);
+}
+
+static void during_a_compaction(struct fixture *f) WAITS
+{
+	struct fiber_group group;
+
+	fill(f);
+	group_init(&group);
+	CHECK(fiber_spawn(&group, "upkeep", keep_up, f->store, NULL) == OK);
+	CHECK(fiber_yield() == OK);
+	/* The second of the five files is mostly dead, and the others are whole. */
+	delete_range(f, 27, 50);
+	while (!f->store->compacting)
+		CHECK(fiber_sleep(in_ms(1)) == OK);
+	delete_range(f, 0, MESSAGES);
+	CHECK(f->store->compacting);
+	CHECK(fiber_sleep(in_ms(60000)) == OK);
+	CHECK(count_files(f) == 1);
+	group_stop(&group);
+	group_wait_through(&group);
+}
+
+static void what_is_deleted_during_a_compaction_is_compacted_after_it(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = during_a_compaction,
+				       .config_text = "segment_size = 1M\n",
+				       .simulated = true });
+}
+
 static bool read_file(void *context, uint64_t offset, void *at, size_t len)
 {
 	return pread(fileno(context), at, len, (off_t)offset) == (ssize_t)len;
@@ -393,6 +442,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(segments_that_are_mostly_dead_go_while_mail_is_being_read),
 		cmocka_unit_test(a_check_that_takes_long_keeps_segments_for_a_while_only),
+		cmocka_unit_test(what_is_deleted_during_a_compaction_is_compacted_after_it),
 		cmocka_unit_test(a_damaged_body_stays_where_it_is),
 		cmocka_unit_test(a_body_file_that_is_missing_keeps_no_other_from_being_compacted),
 		cmocka_unit_test(a_store_that_never_rests_is_compacted_too),

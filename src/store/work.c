@@ -170,8 +170,11 @@ void store_upkeep(void *arg) WAITS
 			if (fiber_sleep(in_ms(IDLE_MS)))
 				return;
 		err = store_compact(store, false, NULL);
-		if (err && err != ERR_STOPPED)
+		/* What was committed meanwhile, by the compaction too, is looked at in the next round. */
+		if (!err)
+			continue;
+		if (err != ERR_STOPPED)
 			store_trouble(store, err, "compaction will be tried again");
-		seen = store->commits;
+		seen = store->commits; /* its own that failed are no reason to try again at once */
 	}
 }
