@@ -226,7 +226,7 @@ static enum err verify_octets(const struct open_segment *file, const struct body
 	return err ? err : compare_checksum(at, crc, checksum);
 }
 
-enum err bodies_verify(struct bodies *bodies, const struct body_place *at)
+enum err bodies_lend(struct bodies *bodies, const struct body_place *at, struct body_lent *out)
 {
 	struct open_segment *file;
 	struct record record;
@@ -237,7 +237,31 @@ enum err bodies_verify(struct bodies *bodies, const struct body_place *at)
 	err = read_head(file, at, &record);
 	if (!err)
 		err = verify_octets(file, at, record.checksum);
-	give_file(bodies, file);
+	if (err) {
+		give_file(bodies, file);
+		return err;
+	}
+	*out = (struct body_lent){
+		.source = { file->fd, at->place.offset + RECORD_HEADER, record },
+		.file = file,
+	};
+	return OK;
+}
+
+void bodies_give_back(struct bodies *bodies, struct body_lent *lent)
+{
+	if (lent->file)
+		give_file(bodies, lent->file);
+	*lent = (struct body_lent){ 0 };
+}
+
+enum err bodies_verify(struct bodies *bodies, const struct body_place *at)
+{
+	struct body_lent lent;
+	enum err err = bodies_lend(bodies, at, &lent);
+
+	if (!err)
+		bodies_give_back(bodies, &lent);
 	return err;
 }
 

@@ -27,5 +27,16 @@ void bodies_close(struct bodies **bodies);
 					 void *octets);
 /* Reads the whole and compares checksums. */
 [[nodiscard]] enum err bodies_verify(struct bodies *bodies, const struct body_place *at);
+/*
+ * The body where it lies, its checksum compared, for body_files_append_from: the file stays open until it is given
+ * back. What failed has nothing to give back.
+ */
+struct body_lent {
+	struct body_source source;
+	struct open_segment *file;
+};
+[[nodiscard]] enum err bodies_lend(struct bodies *bodies, const struct body_place *at,
+				   struct body_lent *out);
+void bodies_give_back(struct bodies *bodies, struct body_lent *lent);
 /* The file of this segment is gone: keep no descriptor of it. */
 void bodies_forget(struct bodies *bodies, uint64_t segment);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 
 enum { COMPACT_PIECE = 4 << 20, BODIES_ONCE = 256, PAUSE_MS = 20, SEGMENTS_ONCE = 64 };
-static const uint64_t BODY_LARGEST = 64 << 20; /* larger ones have a segment of their own */
 
 struct candidate {
 	uint64_t number;
@@ -56,6 +55,8 @@ struct moving {
 	struct body_place places[BODIES_ONCE];
 	char *octets[BODIES_ONCE]; /* from malloc */
 	size_t count;
+	struct body_lent
+		lent; /* a body larger than a piece comes alone, and is copied where it lies */
 	uint64_t moved;
 	bool is_unreadable; /* a body, or the whole file */
 };
@@ -90,12 +91,11 @@ static enum err load_body(struct moving *m, size_t i)
 {
 	const struct body_place *p = &m->places[i];
 
-	if (p->length > BODY_LARGEST)
-		return fault(ERR_LIMIT, "body %llu is too large to move",
-			     (unsigned long long)p->body);
+	/* A damaged body stays where it is: moving would give it a fresh checksum. */
+	if (p->length > COMPACT_PIECE)
+		return bodies_lend(m->bodies, p, &m->lent);
 	m->octets[i] = malloc(p->length + 1);
 	must(m->octets[i]);
-	/* A damaged body stays where it is: moving would give it a fresh checksum. */
 	return bodies_read_whole(m->bodies, p, m->octets[i]);
 }
 
@@ -111,6 +111,16 @@ static enum err load_bodies(struct db *db, void *arg)
 	return err;
 }
 
+static enum err append_body(struct writer *writer, const struct moving *m, size_t i,
+			    struct place *out)
+{
+	struct str octets = { m->octets[i], m->places[i].length };
+
+	if (m->lent.file)
+		return body_files_append_from(writer->segments, &m->lent.source, out);
+	return body_files_append(writer->segments, m->places[i].body, octets, out);
+}
+
 /* A row is moved only where it still is: a message may have been deleted meanwhile. */
 static enum err run_moving(struct writer *writer, struct job *job)
 {
@@ -118,7 +128,7 @@ static enum err run_moving(struct writer *writer, struct job *job)
 	enum err err = OK;
 
 	for (size_t i = 0; !err && i < m->count; i++) {
-		struct str octets = { m->octets[i], m->places[i].length };
+		uint64_t span = record_span(m->places[i].length);
 		int64_t segment = 0;
 		struct place place;
 
@@ -126,14 +136,13 @@ static enum err run_moving(struct writer *writer, struct job *job)
 				       &segment);
 		if (err || (uint64_t)segment != m->segment)
 			continue;
-		err = body_files_append(writer->segments, m->places[i].body, octets, &place);
+		err = append_body(writer, m, i, &place);
 		if (!err)
 			err = db_run(writer->db, Q_body_move, db_id(place.segment),
 				     db_id(place.offset), db_id(m->places[i].body),
 				     db_id(m->segment));
 		if (!err)
-			err = db_run(writer->db, Q_segment_shrink, db_id(record_span(octets.len)),
-				     db_id(m->segment));
+			err = db_run(writer->db, Q_segment_shrink, db_id(span), db_id(m->segment));
 		m->moved++;
 	}
 	return err;
@@ -157,6 +166,7 @@ static enum err move_some(struct store *store, struct moving *m) WAITS
 	if (!err && m->count)
 		err = store_commit(store, &m->job);
 	free_octets(m);
+	bodies_give_back(m->bodies, &m->lent);
 	return err;
 }
 

@@ -10,7 +10,8 @@
  *      logged in it; readers that have it open go on reading.
  *      Its own row goes last, so that a removal that failed, or was cut short, is made up for by
  *      the next compaction.
- *  (3) At most COMPACT_PIECE octets are copied at once, with a pause after, so that deliveries pass.
+ *  (3) At most COMPACT_PIECE octets are copied at once, with a pause after, so that deliveries pass. A body that
+ *      is larger is one commit, as it was when it came; no more of it is in memory than a piece of its copying.
  */
 #include "store/state.h"
 

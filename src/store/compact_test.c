@@ -252,6 +252,77 @@ static void what_is_deleted_during_a_compaction_is_compacted_after_it(void **sta
 				       .simulated = true });
 }
 
+enum { LARGE = (64 << 20) + 4711 };
+
+static struct str large_body(struct arena *arena)
+{
+	char *at = arena_take(arena, LARGE);
+
+	for (size_t i = 0; i < LARGE; i++)
+		at[i] = (char)('a' + (i * 13 + i / 4099) % 26);
+	return (struct str){ at, LARGE };
+}
+
+static bool is_large_body(struct fixture *f, struct str wanted) WAITS
+{
+	struct answer_maildrop_open drop = { 0 };
+	struct ask_maildrop_open ask = { .account = sign_in_as(f, ANNA) };
+	uint64_t at = 33; /* Return-Path is in front */
+	bool same = store_maildrop_open(f->peer, &ask, &drop) == OK && drop.count == 1;
+
+	while (same && at < 33 + LARGE) {
+		struct arena arena = { 0 };
+		struct answer_maildrop_read answer = { 0 };
+		struct str octets;
+
+		same = store_maildrop_read(
+			       f->peer,
+			       &(struct ask_maildrop_read){ .drop = drop.drop,
+							    .offset = at,
+							    .length = LIMIT_maildrop_piece },
+			       &arena, &answer) == OK;
+		octets = answer.octets.octets;
+		same = same && octets.len &&
+		       str_is(octets, str_first(str_from(wanted, at - 33), octets.len));
+		at += octets.len;
+		arena_drop(&arena);
+	}
+	return same;
+}
+
+static void large(struct fixture *f) WAITS
+{
+	struct compact_result result = { 0 };
+	struct arena arena = { 0 };
+	struct handover h = { .message = 2, .to = { ANNA }, .body = large_body(&arena) };
+	/* So much that it begins a file of its own. */
+	struct handover next = { .message = 3,
+				 .to = { ANNA },
+				 .body = str_first(h.body, 20 << 20) };
+	uint64_t out[8];
+
+	add_account(f, ANNA, NULL, -1);
+	CHECK(hand_one(f, 1, ANNA, "Subject: x\r\n\r\nx\r\n") == DELIVERY_DONE);
+	CHECK(hand_over(f, &h, out) == OK && out[0] == DELIVERY_DONE);
+	CHECK(hand_over(f, &next, out) == OK && out[0] == DELIVERY_DONE);
+	delete_range(f, 0, 1);
+	delete_range(f, 1, 2);
+	CHECK(store_compact(f->store, true, &result) == OK);
+	CHECK(result.bodies == 1 && result.segments == 1);
+	CHECK(is_large_body(f, h.body));
+	CHECK(complaints(f) == 0);
+	fixture_reopen(f);
+	CHECK(complaints(f) == 0);
+	arena_drop(&arena);
+}
+
+static void a_body_of_any_size_is_moved(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){
+		.body = large, .config_text = "message_size_max = 100M\nsegment_size = 80M\n" });
+}
+
 static bool read_file(void *context, uint64_t offset, void *at, size_t len)
 {
 	return pread(fileno(context), at, len, (off_t)offset) == (ssize_t)len;
@@ -443,6 +514,7 @@ int main(void)
 		cmocka_unit_test(segments_that_are_mostly_dead_go_while_mail_is_being_read),
 		cmocka_unit_test(a_check_that_takes_long_keeps_segments_for_a_while_only),
 		cmocka_unit_test(what_is_deleted_during_a_compaction_is_compacted_after_it),
+		cmocka_unit_test(a_body_of_any_size_is_moved),
 		cmocka_unit_test(a_damaged_body_stays_where_it_is),
 		cmocka_unit_test(a_body_file_that_is_missing_keeps_no_other_from_being_compacted),
 		cmocka_unit_test(a_store_that_never_rests_is_compacted_too),

@@ -10,12 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ALLOCATE_STEP = 8 << 20 };
+enum { ALLOCATE_STEP = 8 << 20, COPY_PIECE = 256 << 10 };
+
+static const char zeros[RECORD_HEADER];
 
 /* One record that waits for flush. */
 struct pending {
 	unsigned char head[RECORD_HEADER];
 	struct str octets;
+	bool is_copied; /* from the source, and not from memory */
+	struct body_source source;
 };
 
 struct body_files {
@@ -215,9 +219,70 @@ static struct iovec piece_of(const void *at, size_t len)
 	return (struct iovec){ .iov_base = (void *)(uintptr_t)at, .iov_len = len };
 }
 
+static enum err read_source(const struct body_source *source, uint64_t offset, char *to, size_t len)
+{
+	while (len) {
+		ssize_t got = pread(source->fd, to, len, (off_t)(source->offset + offset));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		/* Not ERR_IO: it is the other file that fails, and what is written here goes on. */
+		if (got <= 0)
+			return fault(ERR_CORRUPT, "body %llu cannot be read to be copied: %s",
+				     (unsigned long long)source->record.body,
+				     got ? strerror(errno) : "its file ends too early");
+		to += got;
+		offset += (uint64_t)got;
+		len -= (size_t)got;
+	}
+	return OK;
+}
+
+static enum err copy_octets(struct body_files *segments, const struct body_source *source,
+			    char *piece)
+{
+	uint64_t length = source->record.length;
+	uint32_t crc = 0;
+	enum err err = OK;
+
+	for (uint64_t offset = 0; !err && offset < length; offset += COPY_PIECE) {
+		size_t len = length - offset < COPY_PIECE ? (size_t)(length - offset) : COPY_PIECE;
+		struct iovec octets = piece_of(piece, len);
+
+		err = read_source(source, offset, piece, len);
+		if (err)
+			break;
+		crc = crc32c(crc, piece, len);
+		err = write_pieces(segments, &octets, 1);
+	}
+	if (!err && crc != source->record.checksum)
+		err = fault(ERR_CORRUPT, "body %llu is damaged (checksum)",
+			    (unsigned long long)source->record.body);
+	return err;
+}
+
+static enum err copy_record(struct body_files *segments, const struct pending *pending)
+{
+	const struct body_source *source = &pending->source;
+	uint64_t length = source->record.length;
+	struct iovec head = piece_of(pending->head, RECORD_HEADER);
+	struct iovec padding =
+		piece_of(zeros, (size_t)(record_span(length) - RECORD_HEADER - length));
+	char *piece = malloc(COPY_PIECE);
+	enum err err;
+
+	must(piece);
+	err = write_pieces(segments, &head, 1);
+	if (!err)
+		err = copy_octets(segments, source, piece);
+	if (!err && padding.iov_len)
+		err = write_pieces(segments, &padding, 1);
+	free(piece);
+	return err;
+}
+
 static enum err write_pending(struct body_files *segments)
 {
-	static const char zeros[RECORD_ALIGN];
 	struct iovec pieces[300];
 	enum err err = allocate(segments, segments->end);
 	int count = 0;
@@ -227,6 +292,13 @@ static enum err write_pending(struct body_files *segments)
 		size_t len = pending->octets.len;
 		size_t padding = (size_t)(record_span(len) - RECORD_HEADER - len);
 
+		if (pending->is_copied) {
+			err = write_pieces(segments, pieces, count);
+			count = 0;
+			if (!err)
+				err = copy_record(segments, pending);
+			continue;
+		}
 		pieces[count++] = piece_of(pending->head, RECORD_HEADER);
 		if (len)
 			pieces[count++] = piece_of(pending->octets.at, len);
@@ -373,8 +445,8 @@ static enum err make_room(struct body_files *segments, uint64_t span)
 	return OK;
 }
 
-static struct segment_change *append(struct body_files *segments, const struct record *record,
-				     struct str octets)
+/* Its octets are for the caller to say. */
+static struct pending *append(struct body_files *segments, const struct record *record)
 {
 	struct segment_change *change = change_of(segments);
 	struct pending *pending;
@@ -386,26 +458,51 @@ static struct segment_change *append(struct body_files *segments, const struct r
 		must(segments->pending);
 	}
 	pending = &segments->pending[segments->pending_count++];
+	*pending = (struct pending){ 0 };
 	record_print(record, pending->head);
-	pending->octets = octets;
-	segments->end += record_span(octets.len);
+	segments->end += record_span(record->length);
 	change->end = segments->end;
-	return change;
+	return pending;
 }
 
-enum err body_files_append(struct body_files *segments, uint64_t body, struct str octets,
-			   struct place *out)
+static enum err append_body(struct body_files *segments, const struct record *record,
+			    struct place *out, struct pending **pending)
 {
-	uint64_t span = record_span(octets.len);
-	struct record record = { body, octets.len, crc32c(0, octets.at, octets.len), RECORD_BODY };
+	uint64_t span = record_span(record->length);
 	enum err err = make_room(segments, span);
 
 	if (err)
 		return err;
 	*out = (struct place){ segments->number, segments->end };
-	append(segments, &record, octets)->added += span;
-	if (octets.len >= LATELY_LARGE)
+	*pending = append(segments, record);
+	change_of(segments)->added += span;
+	if (record->length >= LATELY_LARGE)
 		lately_add(&segments->lately, (struct span){ out->offset, segments->end });
+	return OK;
+}
+
+enum err body_files_append(struct body_files *segments, uint64_t body, struct str octets,
+			   struct place *out)
+{
+	struct record record = { body, octets.len, crc32c(0, octets.at, octets.len), RECORD_BODY };
+	struct pending *pending;
+	enum err err = append_body(segments, &record, out, &pending);
+
+	if (!err)
+		pending->octets = octets;
+	return err;
+}
+
+enum err body_files_append_from(struct body_files *segments, const struct body_source *source,
+				struct place *out)
+{
+	struct pending *pending;
+	enum err err = append_body(segments, &source->record, out, &pending);
+
+	if (err)
+		return err;
+	pending->is_copied = true;
+	pending->source = *source;
 	return OK;
 }
 
@@ -425,7 +522,7 @@ enum err body_files_append_log(struct body_files *segments, struct str octets)
 	if (segments->broken)
 		return fault(ERR_IO, "the body files are not to be trusted after a failed flush");
 	segments->log = segments->end;
-	(void)append(segments, &record, octets);
+	append(segments, &record)->octets = octets;
 	return OK;
 }
 
@@ -460,7 +557,6 @@ void body_files_keep(struct body_files *segments)
  */
 static void void_log(struct body_files *segments)
 {
-	static const char zeros[RECORD_HEADER];
 	struct iovec piece = piece_of(zeros, sizeof(zeros));
 
 	if (segments->io->pwritev(segments->fd, &piece, 1, (off_t)segments->log) != RECORD_HEADER ||

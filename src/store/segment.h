@@ -55,6 +55,17 @@ void body_files_close(struct body_files **segments);
 [[nodiscard]] enum err body_files_append(struct body_files *segments, uint64_t body,
 					 struct str octets, struct place *out);
 /*
+ * A body that lies in another file: it is copied piece by piece at the flush, which fails with ERR_CORRUPT where
+ * the checksum is not that of the record, or the file cannot be read. It stays open until flush.
+ */
+struct body_source {
+	int fd;
+	uint64_t offset; /* of the octets */
+	struct record record;
+};
+[[nodiscard]] enum err body_files_append_from(struct body_files *segments,
+					      const struct body_source *source, struct place *out);
+/*
  * What the batch's transaction changed, behind its bodies: first the segment that will hold it, so that
  * changes() tells of it, and then the octets.
  */

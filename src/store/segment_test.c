@@ -514,6 +514,55 @@ static void file_names_are_numbers_of_eight_digits_and_more(void **state)
 	}
 }
 
+/* ---- a body that is copied from another file ---- */
+
+static void a_body_is_copied_between_others_and_a_damaged_one_fails_the_batch(void **state)
+{
+	struct body_files *files = open_with(&io_real, 1 << 20);
+	struct bodies *bodies;
+	struct place places[3];
+	struct body_lent lent;
+	size_t len = 300001; /* more than a piece, and no multiple of anything */
+	char *octets = malloc(len);
+
+	(void)state;
+	assert_non_null(octets);
+	for (size_t i = 0; i < len; i++)
+		octets[i] = (char)(i % 251);
+	append(files, 1, (struct str){ octets, len }, &places[0]);
+	assert_int_equal(body_files_flush(files), OK);
+	body_files_keep(files);
+	assert_int_equal(bodies_open(folder, &bodies), OK);
+	assert_int_equal(bodies_lend(bodies, &(struct body_place){ 1, places[0], len }, &lent), OK);
+
+	append(files, 2, S("before"), &places[0]);
+	assert_int_equal(body_files_append_from(files, &lent.source, &places[1]), OK);
+	append(files, 3, S("after"), &places[2]);
+	assert_int_equal(body_files_flush(files), OK);
+	body_files_keep(files);
+	assert_int_equal(bodies_verify(bodies, &(struct body_place){ 2, places[0], 6 }), OK);
+	assert_int_equal(bodies_verify(bodies, &(struct body_place){ 1, places[1], len }), OK);
+	assert_int_equal(bodies_verify(bodies, &(struct body_place){ 3, places[2], 5 }), OK);
+
+	lent.source.record.checksum ^= 1;
+	assert_int_equal(body_files_append_from(files, &lent.source, &places[1]), OK);
+	assert_int_equal(body_files_flush(files), ERR_CORRUPT);
+	body_files_forget(files);
+	lent.source.offset += 1 << 20; /* past the end */
+	assert_int_equal(body_files_append_from(files, &lent.source, &places[1]), OK);
+	assert_int_equal(body_files_flush(files), ERR_CORRUPT);
+	body_files_forget(files);
+	append(files, 4, S("and on"), &places[0]);
+	assert_int_equal(body_files_flush(files), OK);
+	body_files_keep(files);
+	assert_int_equal(bodies_verify(bodies, &(struct body_place){ 4, places[0], 6 }), OK);
+
+	bodies_give_back(bodies, &lent);
+	bodies_close(&bodies);
+	body_files_close(&files);
+	free(octets);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -531,6 +580,7 @@ int main(void)
 		TEST(a_full_table_of_open_files_fails_the_batch_and_nothing_else),
 		TEST(a_failed_flush_is_never_tried_again),
 		TEST(large_bodies_leave_the_kernel_memory_once_they_are_old),
+		TEST(a_body_is_copied_between_others_and_a_damaged_one_fails_the_batch),
 		TEST(file_names_are_numbers_of_eight_digits_and_more),
 	};
 
