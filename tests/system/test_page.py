@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import smtplib
 import socket
 import subprocess
@@ -12,7 +11,7 @@ import urllib.request
 
 import pytest
 from bad_peer import BadPeer
-from glasspost import PROGRAM, ROOT, Server, free_port_base, insecure_tls, wait_for
+from glasspost import ROOT, Server, insecure_tls, wait_for
 from peers_outside import Names, Sink, need_outside, some_address
 
 WEB = ROOT / "web"
@@ -36,23 +35,6 @@ def tools():
     subprocess.run(["cmake", f"-DWEB={WEB}", "-P", str(ROOT / "cmake" / "page_packages.cmake")], check=True, timeout=600)
 
 
-class Dev:
-    """glasspost dev on a port base of its own, its page on the base + 80."""
-
-    def __init__(self, folder):
-        self.folder, self.base = folder / "data", free_port_base()
-        self.log = open(folder / "log", "wb")
-        self.process = subprocess.Popen([PROGRAM, "--dir", str(self.folder), "dev", "--port-base", str(self.base)],
-                                        stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
-        subprocess.run([PROGRAM, "--dir", str(self.folder), "ready", "--wait", "30s"], check=True, capture_output=True, timeout=60)
-        self.web, self.smtp = self.base + 80, self.base + 25
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(timeout=30)
-        self.log.close()
-
-
 def need_page(port):
     """Where nodejs is, a server without its page is a mistake of the build."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
@@ -74,17 +56,14 @@ def speak(port, lines):
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory):
-    server = Dev(tmp_path_factory.mktemp("page"))
-    try:
-        need_page(server.web)
-        swaks("--server", f"127.0.0.1:{server.base + 587}", "-tls", "--auth-user", ALICE, "--auth-password", "x", "--from", ALICE,
-              "--to", "bob@example.org,carla@example.org", "--pipeline", "--h-Subject", "Hello")
-        subprocess.run(["curl", "-s", "--max-time", "30", "--user", "bob@example.org:x", f"pop3://127.0.0.1:{server.base + 110}/1"], check=True,
-                       capture_output=True, timeout=60)
-        yield server
-    finally:
-        server.stop()
+def dev(dev):
+    """With its page, and a message that was sent and fetched."""
+    need_page(dev.web)
+    swaks("--server", f"127.0.0.1:{dev.base + 587}", "-tls", "--auth-user", ALICE, "--auth-password", "x", "--from", ALICE,
+          "--to", "bob@example.org,carla@example.org", "--pipeline", "--h-Subject", "Hello")
+    subprocess.run(["curl", "-s", "--max-time", "30", "--user", "bob@example.org:x", f"pop3://127.0.0.1:{dev.base + 110}/1"], check=True,
+                   capture_output=True, timeout=60)
+    return dev
 
 
 def test_a_session_appears_in_the_list_within_a_second(dev):

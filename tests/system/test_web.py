@@ -11,16 +11,8 @@ import subprocess
 import threading
 import time
 
-import pytest
-from glasspost import Server, takes_less_than
-from web import ADMIN, CONFIG, OTHER, USER, Dev, Events, cookie, get, get_json, is_close, newest_session, raw, sign_in, submit
-
-
-@pytest.fixture(scope="module")
-def dev(tmp_path_factory):
-    server = Dev(tmp_path_factory.mktemp("dev"))
-    yield server
-    server.stop()
+from glasspost import takes_less_than
+from web import ADMIN, OTHER, USER, Events, cookie, get, get_json, is_close, newest_session, raw, sign_in, submit
 
 
 def test_the_server_tells_who_it_is_and_where_it_listens(dev):
@@ -248,12 +240,6 @@ def test_requests_of_other_sites_change_nothing(dev):
 
 
 # ---- a real server ----
-
-@pytest.fixture(scope="module")
-def serve():
-    with Server(accounts={ADMIN: "admin's", USER: "user's", OTHER: "other's"}, config=CONFIG) as server:
-        yield server
-
 
 def test_nothing_is_told_to_who_has_not_signed_in(serve):
     port = serve.port("web")

@@ -18,13 +18,6 @@ from glasspost import PROGRAM, free_port_base, wait_for
 from web import Dev, Events, get, get_json, is_close
 
 
-@pytest.fixture(scope="module")
-def dev(tmp_path_factory):
-    server = Dev(tmp_path_factory.mktemp("dev"))
-    yield server
-    server.stop()
-
-
 MESSAGES, SESSIONS = 1500, 8
 
 

@@ -8,22 +8,8 @@ import smtplib
 
 import pytest
 from bad_peer import BadPeer
-from glasspost import Server, wait_for
-from web import ADMIN, CONFIG, OTHER, USER, Dev, cookie, get, get_json
-
-
-@pytest.fixture(scope="module")
-def dev(tmp_path_factory):
-    server = Dev(tmp_path_factory.mktemp("dev"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def serve():
-    with Server(accounts={ADMIN: "admin's", USER: "user's", OTHER: "other's"}, config=CONFIG) as server:
-        yield server
-
+from glasspost import wait_for
+from web import ADMIN, OTHER, USER, cookie, get, get_json
 
 
 def messages_of(port, query="", headers=None):

@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 from bad_peer import BadPeer
-from glasspost import Server, wait_for
-from web import ADMIN, CONFIG, OTHER, USER, Dev, cookie
+from glasspost import wait_for
+from web import ADMIN, USER, Dev, cookie
 
 CARL, DORA = "carl@elsewhere.example", "dora@elsewhere.example"
 
@@ -22,11 +22,11 @@ def curl(port, path, body="{}", headers=None, method="POST", kind="application/j
 
 
 @pytest.fixture(scope="module")
-def serve():
-    with Server(accounts={ADMIN: "admin's", USER: "user's", OTHER: "other's"}, config=CONFIG) as server, \
-            BadPeer("127.0.0.1", {"RCPT": b"451 4.2.0 not now\r\n"}, port=0) as peer:
-        server.run("route", "add", "elsewhere.example", "--smtp", f"127.0.0.1:{peer.port}")
-        yield server
+def serve(serve):
+    """A server that knows a way elsewhere, where nothing is taken now."""
+    with BadPeer("127.0.0.1", {"RCPT": b"451 4.2.0 not now\r\n"}, port=0) as peer:
+        serve.run("route", "add", "elsewhere.example", "--smtp", f"127.0.0.1:{peer.port}")
+        yield serve
 
 
 @pytest.fixture
