@@ -108,6 +108,14 @@ static struct sign_in *find(struct web *web, struct str text)
 	return found && !is_too_old(found) ? found : NULL;
 }
 
+/* The list stays in the order of use. */
+static void use(struct web *web, struct sign_in *who)
+{
+	who->used = now();
+	list_remove(&who->link);
+	list_add_last(&web->sign_ins, &who->link);
+}
+
 void sign_in_find(struct exchange *exchange)
 {
 	struct web *web = exchange->door->web;
@@ -115,9 +123,7 @@ void sign_in_find(struct exchange *exchange)
 
 	if (!who)
 		return;
-	who->used = now();
-	list_remove(&who->link);
-	list_add_last(&web->sign_ins, &who->link);
+	use(web, who);
 	exchange->account = who->account;
 	exchange->account_address = str_dup(&exchange->arena, who->address);
 }
@@ -151,7 +157,7 @@ bool sign_in_holds(const struct exchange *exchange)
 		return true;
 	if (!who || is_too_old(who))
 		return false;
-	who->used = now(); /* who watches is there */
+	use(exchange->door->web, who); /* who watches is there */
 	return true;
 }
 
@@ -168,6 +174,27 @@ static void set_cookie(struct exchange *exchange, const char *value, unsigned ag
 	explicit_bzero(text, sizeof(text));
 }
 
+/* The list begins with the one unused the longest: that one goes, of the account's own before one of all. */
+static void make_room(struct web *web, struct str address)
+{
+	struct sign_in *oldest_own = NULL;
+	size_t own_count = 0;
+
+	LIST_EACH (link, &web->sign_ins) {
+		struct sign_in *who = CONTAINER_OF(link, struct sign_in, link);
+
+		if (!str_is(who->address, address))
+			continue;
+		own_count++;
+		if (!oldest_own)
+			oldest_own = who;
+	}
+	if (own_count >= LIMIT_web_sign_ins_per_account)
+		end(web, oldest_own);
+	else if (web->sign_in_count >= LIMIT_web_sign_ins)
+		end(web, CONTAINER_OF(web->sign_ins.next, struct sign_in, link));
+}
+
 static void add(struct exchange *exchange, const struct answer_password *answer)
 {
 	struct web *web = exchange->door->web;
@@ -175,8 +202,7 @@ static void add(struct exchange *exchange, const struct answer_password *answer)
 	struct sign_in *who = calloc(1, sizeof(*who));
 
 	must(who);
-	if (web->sign_in_count >= LIMIT_web_sign_ins)
-		end(web, CONTAINER_OF(web->sign_ins.next, struct sign_in, link));
+	make_room(web, answer->address);
 	random_bytes(who->token, sizeof(who->token));
 	who->account = answer->account;
 	who->address = (struct str){ strndup(answer->address.at, answer->address.len),

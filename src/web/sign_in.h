@@ -8,7 +8,7 @@
  *  (1) The number has 256 bits; the store's handle never leaves this process.
  *  (2) A sign-in ends when it is not used for LIMIT_web_sign_in_idle, at the age of LIMIT_web_sign_in_age, when it is
  *      given back, when the store has forgotten its handle (it or this role began anew), or when it is the one
- *      unused the longest of LIMIT_web_sign_ins.
+ *      unused the longest of its account's LIMIT_web_sign_ins_per_account, or of all LIMIT_web_sign_ins.
  */
 #include "web/exchange.h"
 

@@ -12,20 +12,7 @@ import time
 import pytest
 from bad_peer import BadPeer
 from glasspost import Server, wait_for
-from web import ADMIN, CONFIG, OTHER, USER, Dev, cookie, get, get_json, raw, sign_in
-
-
-@pytest.fixture(scope="module")
-def dev(tmp_path_factory):
-    server = Dev(tmp_path_factory.mktemp("dev"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def serve():
-    with Server(accounts={ADMIN: "admin's", USER: "user's", OTHER: "other's"}, config=CONFIG) as server:
-        yield server
+from web import ADMIN, CONFIG, OTHER, USER, Events, cookie, get, get_json, limit, raw, sign_in
 
 
 # ---- requests in requests ----
@@ -251,6 +238,30 @@ def test_a_crowd_of_guessers_is_told_to_come_again_and_others_sign_in(serve):
         guess.join()
     assert set(answers) <= {401, 429} and 429 in answers
     assert sign_in(serve, OTHER, "other's")[0] == 200
+
+
+def test_an_account_that_signs_in_again_and_again_ends_its_own_sign_ins_and_nobody_elses(serve):
+    port, most = serve.port("web"), limit("web_sign_ins_per_account")
+    theirs = cookie(serve, OTHER, "other's")
+    mine = [cookie(serve, USER, "user's") for _ in range(2)]
+    assert get(port, "/api/v1/sessions", headers=mine[0])[0] == 200  # so the second is the one unused the longest
+    mine += [cookie(serve, USER, "user's") for _ in range(most - 1)]
+    answers = [get(port, "/api/v1/sessions", headers=one)[0] for one in mine]
+    assert answers == [200, 401] + [200] * (most - 1)
+    assert get(port, "/api/v1/sessions", headers=theirs)[0] == 200
+
+
+def test_to_look_on_is_to_use_a_sign_in(serve):
+    port, most = serve.port("web"), limit("web_sign_ins_per_account")
+    watching, idle = (cookie(serve, ADMIN, "admin's") for _ in range(2))
+    events = Events(port, headers=watching)
+    assert get(port, "/api/v1/sessions", headers=idle)[0] == 200
+    while events.answer.readline() != b": still here\n":  # some seconds: the server sees that who watches is there
+        pass
+    for _ in range(most - 1):
+        cookie(serve, ADMIN, "admin's")
+    assert [get(port, "/api/v1/sessions", headers=one)[0] for one in (watching, idle)] == [200, 401]
+    events.close()
 
 
 # ---- with curl, over HTTPS ----

@@ -2,13 +2,14 @@
 """Browsers of the web role for tests: a server of each kind, requests, a reader of live events."""
 import http.client
 import json
+import re
 import signal
 import smtplib
 import socket
 import subprocess
 import time
 
-from glasspost import PROGRAM, free_port_base, insecure_tls
+from glasspost import PROGRAM, ROOT, free_port_base, insecure_tls
 
 ADMIN, USER, OTHER = "admin@example.org", "user@example.org", "other@example.org"
 CONFIG = """
@@ -20,6 +21,11 @@ listener "pop3" { protocol = pop3 address = { 127.0.0.1 } auth_without_tls = yes
 listener "web" { protocol = http address = { 127.0.0.1 } }
 listener "webs" { protocol = http address = { 127.0.0.1 } tls = implicit }
 """
+
+
+def limit(name):
+    """A number of src/base/limits.def."""
+    return int(re.search(rf"^LIMIT\({name}, (\d+),", (ROOT / "src/base/limits.def").read_text(), re.MULTILINE).group(1))
 
 
 class Dev:
@@ -40,8 +46,12 @@ class Dev:
     def web(self):
         return self.base + 80
 
+    @property
+    def smtp(self):
+        return self.base + 25
+
     def send(self, subject="hello", to="anna@example.org"):
-        with smtplib.SMTP("127.0.0.1", self.base + 25, timeout=30) as smtp:
+        with smtplib.SMTP("127.0.0.1", self.smtp, timeout=30) as smtp:
             smtp.sendmail("me@client.example", [to], f"Subject: {subject}\r\n\r\ntext\r\n")
 
     def web_pid(self):
