@@ -135,20 +135,24 @@ class Session:
 
 
 class Client(threading.Thread):
-    """Sends message after message to some of the recipients until told to stop; reconnects for ever."""
+    """Sends message after message to some of the recipients until told to stop, or has tried its most; reconnects."""
 
-    def __init__(self, ledger, port, recipients, seed, stop, session=Session):
+    def __init__(self, ledger, port, recipients, seed, stop, session=Session, most=10_000):
         super().__init__(daemon=True)
         self.ledger, self.port, self.recipients, self.stop, self.session = ledger, port, recipients, stop, session
-        self.rng = random.Random(seed)
+        self.rng, self.left = random.Random(seed), most
+
+    def is_done(self):
+        return self.stop.is_set() or self.left == 0
 
     def run(self):
-        while not self.stop.is_set():
+        while not self.is_done():
             try:
                 with self.session(self.ledger, self.port) as session:
                     for _ in range(self.rng.randrange(1, 50)):
-                        if self.stop.is_set():
+                        if self.is_done():
                             return
+                        self.left -= 1
                         session.send(self.rng.choice(self.recipients), self.rng)
             except OSError:
                 self.stop.wait(0.02)
@@ -157,9 +161,9 @@ class Client(threading.Thread):
 class Load:
     """Several clients at once: `with Load(ledger, port, recipients) as load:`"""
 
-    def __init__(self, ledger, port, recipients, clients=6, seed=0, session=Session):
+    def __init__(self, ledger, port, recipients, clients=6, seed=0, **options):
         self.stop = threading.Event()
-        self.clients = [Client(ledger, port, recipients, seed * 1000 + i, self.stop, session) for i in range(clients)]
+        self.clients = [Client(ledger, port, recipients, seed * 1000 + i, self.stop, **options) for i in range(clients)]
 
     def __enter__(self):
         for client in self.clients:
