@@ -282,9 +282,7 @@ static bool meet_tls(struct visit *visit) WAITS
 			       : fault(ERR_TLS, "no certificate for implicit TLS");
 
 	if (err)
-		trace_failed(
-			visit, "tls",
-			str_of(fault_text()[0] && err == ERR_TLS ? fault_text() : err_text(err)));
+		trace_failed(visit, "tls", str_of(conn_tls_failure(err)));
 	return err == OK;
 }
 

@@ -251,10 +251,15 @@ bool conn_is_idle(const struct conn *conn)
 
 /* ---- writing ---- */
 
+static enum err lost(const struct conn *conn)
+{
+	return conn->lost ? fault(conn->lost, "nothing that is said leaves any more") : OK;
+}
+
 enum err conn_flush(struct conn *conn, moment deadline) WAITS
 {
 	size_t done = 0;
-	enum err err = OK;
+	enum err err = conn->output.len ? lost(conn) : OK;
 
 	while (!err && done < conn->output.len) {
 		size_t written = 0;
@@ -269,15 +274,19 @@ enum err conn_flush(struct conn *conn, moment deadline) WAITS
 		buf_drop(&conn->output);
 	else
 		buf_consume(&conn->output, done);
+	/* Who is slow, or who was told to stop, may try again. */
+	if (err && err != ERR_TIMEOUT && err != ERR_STOPPED)
+		conn->lost = err;
 	return err;
 }
 
 enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS
 {
-	while (octets.len > 0) {
+	enum err err = lost(conn);
+
+	while (!err && octets.len > 0) {
 		size_t room = CONN_OUTPUT_MAX - conn->output.len;
 		struct str part = str_first(octets, room);
-		enum err err = OK;
 
 		if (part.len > 0)
 			err = buf_add(&conn->output, part);
@@ -285,10 +294,13 @@ enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS
 		octets = str_from(octets, part.len);
 		if (conn->output.len == CONN_OUTPUT_MAX)
 			err = conn_flush(conn, deadline);
-		if (err)
-			return err;
 	}
-	return OK;
+	return err;
+}
+
+uint64_t conn_unsent(const struct conn *conn)
+{
+	return conn->output.len;
 }
 
 bool conn_hold(struct conn *conn)
@@ -395,6 +407,8 @@ static enum err start_tls(struct conn *conn, struct tls_half *tls, moment deadli
 	tls->wants = 0;
 	tls->info.us = now() - start;
 	tls->is_broken = err != OK;
+	/* Neither TLS nor the clear: there is no language left to say anything in. */
+	conn->lost = err;
 	return err;
 }
 
@@ -458,6 +472,12 @@ const struct tls_info *conn_tls(const struct conn *conn)
 	static const struct tls_info none;
 
 	return conn_is_tls(conn) ? &conn->tls->info : &none;
+}
+
+/* Only TLS itself has a text of its own: what is kept of a time out or a cut is another failure's. */
+const char *conn_tls_failure(enum err err)
+{
+	return err == ERR_TLS && fault_text()[0] ? fault_text() : err_text(err);
 }
 
 const char *conn_close_reason(enum err err)

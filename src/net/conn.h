@@ -32,6 +32,7 @@ struct conn {
 	size_t read_size; /* grows while the peer fills what we offer */
 	struct buf output;
 	uint64_t octets_in, octets_out;
+	enum err lost;   /* why nothing that we say leaves any more; OK: it may */
 	bool skips_line; /* the rest of a line that was too long */
 	bool skip_saw_cr;
 	bool is_idle;

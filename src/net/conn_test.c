@@ -171,6 +171,25 @@ static void replies_leave_together_when_we_wait(struct pair *pair) WAITS
 	must(str_is(conn_input(pair->client), S("250 one\r\n250 two\r\n")));
 }
 
+static void what_never_left_is_counted_and_nothing_more_is_taken(struct pair *pair) WAITS
+{
+	char much[4096];
+	enum err err = OK;
+
+	memset(much, 'x', sizeof(much));
+	conn_drop(&pair->client);
+	for (int i = 0; i < 100 && !err; i++) {
+		must(!fiber_sleep(in_ms(1)));
+		must(conn_write(pair->server, (struct str){ much, sizeof(much) }, in_ms(100)) ==
+		     OK);
+		err = conn_flush(pair->server, in_ms(100));
+	}
+	must(err && err != ERR_TIMEOUT);
+	must(conn_unsent(pair->server) == sizeof(much));
+	must(conn_write(pair->server, S("more"), in_ms(100)) == err);
+	must(conn_unsent(pair->server) == sizeof(much));
+}
+
 /* A client that never reads gets so much and no more, and then a timeout ends it. */
 static void a_peer_that_does_not_read_cannot_make_us_hold_more(struct pair *pair) WAITS
 {
@@ -303,6 +322,8 @@ static void a_handshake_that_is_none_fails_and_says_why(struct pair *pair) WAITS
 	must(conn_start_tls(pair->server, pair->server_tls, in_ms(LONG_MS), &discarded) == ERR_TLS);
 	must(fault_text()[0]);
 	must(!conn_is_tls(pair->server));
+	must(conn_write(pair->server, S("421 bye\r\n"), in_ms(LONG_MS)) == ERR_TLS);
+	must(conn_unsent(pair->server) == 0);
 }
 
 static void a_handshake_that_does_not_come_times_out(struct pair *pair) WAITS
@@ -311,6 +332,7 @@ static void a_handshake_that_does_not_come_times_out(struct pair *pair) WAITS
 
 	must(conn_start_tls(pair->server, pair->server_tls, in_ms(100), &discarded) == ERR_TIMEOUT);
 	must(!conn_is_tls(pair->server));
+	must(conn_write(pair->server, S("421 bye\r\n"), in_ms(LONG_MS)) == ERR_TIMEOUT);
 }
 
 static void an_old_version_is_refused(struct pair *pair) WAITS
@@ -379,6 +401,7 @@ static void tls_1_2_has_its_own_channel_binding(struct pair *pair) WAITS
 	X(the_peers_end_is_closed)                                                                 \
 	X(an_idle_connection_holds_no_buffers)                                                     \
 	X(replies_leave_together_when_we_wait)                                                     \
+	X(what_never_left_is_counted_and_nothing_more_is_taken)                                    \
 	X(a_peer_that_does_not_read_cannot_make_us_hold_more)                                      \
 	X(tls_may_begin_right_behind_a_proxy_header)                                               \
 	X(a_proxy_header_gives_the_clients_address)                                                \

@@ -11,6 +11,7 @@
  *  (3) At conn_start_tls every octet read in the clear and not yet taken is thrown away
  *      (rfc3207 6: nothing sent before the handshake is ever executed), and *discarded says how many.
  *  (4) A peer that stops reading cannot make us hold more than CONN_OUTPUT_MAX octets.
+ *  (5) Once writing has failed for good, or a handshake has failed, nothing more leaves: every write says so.
  */
 #include "fiber/fiber.h"
 
@@ -49,6 +50,8 @@ bool conn_is_idle(const struct conn *conn);
 
 enum err conn_write(struct conn *conn, struct str octets, moment deadline) WAITS;
 enum err conn_flush(struct conn *conn, moment deadline) WAITS;
+/* Octets that were written and have not left. */
+uint64_t conn_unsent(const struct conn *conn);
 /*
  * The peer has said that it goes and nothing came behind: what is flushed from now on may leave together with
  * the end, at conn_drop (which says close_notify under TLS), with neither conn_shut nor conn_linger. False: it
@@ -66,6 +69,8 @@ void conn_linger(struct conn *conn) WAITS;
 
 /* Why a session ended, for its close event: "peer-closed", "cut", "timeout", "stopping", "tls" ...; OK: "quit". */
 const char *conn_close_reason(enum err err);
+/* Why a handshake failed, for its tls event: never empty. */
+const char *conn_tls_failure(enum err err);
 
 /* ---- who and how much ---- */
 

@@ -65,12 +65,14 @@ static enum err send_challenge(struct pop3_session *session, struct str challeng
 
 	buf_add(&line, S("+ "));
 	base64_add(&line, challenge);
-	/* A challenge may hold what a password can be guessed from. */
-	TRACE(session->service->trace, session->id, pop3_trace_flags(session) | TRACE_MASKED, reply,
-	      .line = challenge.len ? S("+ ****") : S("+ "), .verb = S("AUTH"),
-	      .us = (uint64_t)(now() - session->command_at));
 	buf_add(&line, S("\r\n"));
 	err = pop3_send(session, buf_str(&line));
+	/* A challenge may hold what a password can be guessed from. */
+	if (!err)
+		TRACE(session->service->trace, session->id,
+		      pop3_trace_flags(session) | TRACE_MASKED, reply,
+		      .line = challenge.len ? S("+ ****") : S("+ "), .verb = S("AUTH"),
+		      .us = (uint64_t)(now() - session->command_at));
 	session->command_at = now();
 	return err;
 }

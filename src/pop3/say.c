@@ -13,15 +13,39 @@ enum err pop3_send(struct pop3_session *session, struct str octets) WAITS
 	return conn_write(session->conn, octets, in_ms(WRITE_MS));
 }
 
-enum err pop3_say(struct pop3_session *session, struct str line) WAITS
+static void trace_line(struct pop3_session *session, struct str line)
 {
 	const char *verb = session->commands ? pop3_verb_name(session->verb) : "greeting";
-	enum err err;
 
 	TRACE(session->service->trace, session->id, pop3_trace_flags(session), reply, .line = line,
 	      .verb = str_of(verb), .us = (uint64_t)(now() - session->command_at));
-	err = pop3_send(session, line);
-	return err ? err : pop3_send(session, S("\r\n"));
+}
+
+/* Where nothing leaves any more nothing was said. What leaves later, or never, close tells (`unsent`). */
+enum err pop3_say(struct pop3_session *session, struct str line) WAITS
+{
+	enum err err = pop3_send(session, line);
+
+	if (!err)
+		err = pop3_send(session, S("\r\n"));
+	if (!err)
+		trace_line(session, line);
+	return err;
+}
+
+enum err pop3_say_farewell(struct pop3_session *session, struct str line, moment deadline) WAITS
+{
+	enum err err = conn_flush(session->conn, deadline);
+
+	if (!err)
+		err = conn_write(session->conn, line, deadline);
+	if (!err)
+		err = conn_write(session->conn, S("\r\n"), deadline);
+	if (!err)
+		err = conn_flush(session->conn, deadline);
+	if (!err)
+		trace_line(session, line);
+	return err;
 }
 
 enum err pop3_delay(struct pop3_session *session, int64_t ms) WAITS

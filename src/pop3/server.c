@@ -258,7 +258,7 @@ static void trace_close(struct pop3_session *session, enum err err)
 	      .messages = session->messages, .octets_in = conn_octets_in(session->conn),
 	      .octets_out = conn_octets_out(session->conn),
 	      .us = (uint64_t)(now() - session->started), .peer = str_of(peer),
-	      .protocol = S("pop3"));
+	      .protocol = S("pop3"), .unsent = conn_unsent(session->conn));
 }
 
 /* Whatever ended it: nothing is deleted here, the maildrop is given back. */
@@ -268,8 +268,11 @@ static void session_done(struct pop3_session *session, enum err err) WAITS
 
 	/* rfc1939 3: a client that was silent for too long is sent no response. */
 	if (err == ERR_STOPPED)
-		(void)!pop3_say(session, pop3_reply_text(POP3_REPLY_STOPPING));
-	is_gone |= conn_flush(session->conn, in_ms(err ? FAREWELL_MS : LAST_WRITE_MS)) != OK;
+		is_gone |= pop3_say_farewell(session, pop3_reply_text(POP3_REPLY_STOPPING),
+					     in_ms(FAREWELL_MS)) != OK;
+	else
+		is_gone |=
+			conn_flush(session->conn, in_ms(err ? FAREWELL_MS : LAST_WRITE_MS)) != OK;
 	maildrop_close(&session->drop);
 	pop3_sign_out(session);
 	trace_close(session, err);

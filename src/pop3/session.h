@@ -43,6 +43,8 @@ struct pop3_session {
 
 /* One line, CRLF added. */
 enum err pop3_say(struct pop3_session *session, struct str line) WAITS;
+/* The last one, to who may not be there any more: told only when it has left. */
+enum err pop3_say_farewell(struct pop3_session *session, struct str line, moment deadline) WAITS;
 /* A reply of the table. -ERR counts as an error, and past errors_soft it comes a second later. */
 enum err pop3_answer(struct pop3_session *session, enum pop3_reply reply) WAITS;
 /* "-ERR syntax: TOP message lines" */

@@ -136,6 +136,18 @@ static void uidl_is_made_of_the_folders_life_and_the_uid(void **state)
 	play_and_check(&stage);
 }
 
+/* Nobody could have read it: neither TLS nor the clear is there. */
+static void who_is_stopped_in_a_handshake_is_told_nothing_and_none_is_traced(void **state)
+{
+	struct stage stage = { .script = "S: +OK*\nC: STLS\nS: +OK*\nSTOP\nEND\n" };
+
+	(void)state;
+	stage_play(&stage);
+	assert_true(dialogue_traced(&stage.dialogue, "\"failure\":\"asked to stop\""));
+	assert_false(dialogue_traced(&stage.dialogue, "SYS/TEMP"));
+	stage_done(&stage);
+}
+
 /* ---- deletion ---- */
 
 static void deletion_happens_at_quit_only(void **state)
@@ -627,6 +639,7 @@ int main(void)
 		cmocka_unit_test(an_empty_message_and_a_bare_newline_cannot_end_early),
 		cmocka_unit_test(numbers_are_strict),
 		cmocka_unit_test(uidl_is_made_of_the_folders_life_and_the_uid),
+		cmocka_unit_test(who_is_stopped_in_a_handshake_is_told_nothing_and_none_is_traced),
 		cmocka_unit_test(deletion_happens_at_quit_only),
 		cmocka_unit_test(a_failed_deletion_is_told),
 		cmocka_unit_test(passwords_are_asked_for_under_tls_only),

@@ -26,7 +26,7 @@ enum err pop3_handshake(struct pop3_session *session, bool implicit) WAITS
 		      .source = S("rfc2595 4"));
 	if (err || !tls->version) {
 		TRACE(service->trace, session->id, 0, tls, .implicit = implicit,
-		      .failure = str_of(fault_text()));
+		      .failure = str_of(conn_tls_failure(err ? err : ERR_TLS)));
 		return err ? err : ERR_TLS;
 	}
 	TRACE(service->trace, session->id, TRACE_ENCRYPTED, tls, .version = str_of(tls->version),

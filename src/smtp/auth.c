@@ -154,8 +154,9 @@ static enum err converse(struct smtp_session *s, struct exchange *exchange, stru
 				     &line);
 	exchange->step++;
 	exchange->began = s->heard = now();
-	TRACE(s->service->trace, s->id, smtp_trace_flags(s) | TRACE_MASKED, command,
-	      .verb = S("AUTH"), .line = S("****"));
+	if (!err || err == ERR_LIMIT)
+		TRACE(s->service->trace, s->id, smtp_trace_flags(s) | TRACE_MASKED, command,
+		      .verb = S("AUTH"), .line = S("****"));
 	*how = RESPONSE_GIVEN;
 	if (err == ERR_LIMIT)
 		*how = RESPONSE_TOO_LONG;

@@ -122,7 +122,8 @@ static void trace_close(const struct smtp_client *client)
 	      .commands = client->commands, .errors = client->errors, .messages = client->messages,
 	      .octets_in = conn_octets_in(client->conn),
 	      .octets_out = conn_octets_out(client->conn), .us = (uint64_t)(now() - client->began),
-	      .peer = str_of(peer), .protocol = protocol_name(client));
+	      .peer = str_of(peer), .protocol = protocol_name(client),
+	      .unsent = conn_unsent(client->conn));
 }
 
 /* rfc5321 4.1.1.10. What is answered, or whether, changes nothing any more. */

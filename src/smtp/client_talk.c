@@ -105,22 +105,24 @@ static enum err write_line(struct smtp_client *client, struct str line) WAITS
 
 enum err client_say(struct smtp_client *client, enum smtp_verb verb, struct str line) WAITS
 {
-	enum err err;
+	enum err err = write_line(client, line);
 
+	if (err)
+		return client_lost(client, err, false);
 	TRACE(client->options.trace, client->options.session, client_trace_flags(client), command,
 	      .verb = str_of(smtp_verb_name(verb)), .line = line);
-	err = write_line(client, line);
-	return err ? client_lost(client, err, false) : OK;
+	return OK;
 }
 
 enum err client_say_masked(struct smtp_client *client, struct str line, struct str shown) WAITS
 {
-	enum err err;
+	enum err err = write_line(client, line);
 
+	if (err)
+		return client_lost(client, err, false);
 	TRACE(client->options.trace, client->options.session,
 	      client_trace_flags(client) | TRACE_MASKED, command, .verb = S("AUTH"), .line = shown);
-	err = write_line(client, line);
-	return err ? client_lost(client, err, false) : OK;
+	return OK;
 }
 
 /* ---- in ---- */

@@ -134,7 +134,7 @@ static void trace_tls(struct smtp_session *s, enum err err)
 	TRACE(s->service->trace, s->id, smtp_trace_flags(s), tls, .version = str_of(info->version),
 	      .cipher = str_of(info->cipher), .group = str_of(info->group),
 	      .server_name = str_of(info->server_name), .resumed = info->resumed,
-	      .us = (uint64_t)info->us, .failure = err ? str_of(fault_text()) : S(""));
+	      .us = (uint64_t)info->us, .failure = str_of(err ? conn_tls_failure(err) : ""));
 	if (!err)
 		smtp_trace_certificate(s);
 }

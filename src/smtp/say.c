@@ -46,15 +46,25 @@ static void trace_lines(struct smtp_session *s, const struct smtp_reply *reply, 
 	}
 }
 
-static enum err say(struct smtp_session *s, const struct smtp_reply *reply, moment deadline) WAITS
+static void print(struct smtp_session *s, const struct smtp_reply *reply, struct buf *lines)
 {
-	OWNED(buf) struct buf lines = BUF(REPLY_MAX);
 	bool with_enhanced = !listener_without(s->listener, "ENHANCEDSTATUSCODES");
-	enum err err = smtp_reply_print(&lines, reply, with_enhanced);
+	enum err err = smtp_reply_print(lines, reply, with_enhanced);
 
 	must(!err);
-	trace_lines(s, reply, buf_str(&lines));
-	return conn_write(s->conn, buf_str(&lines), deadline);
+}
+
+/* Where nothing leaves any more nothing was said. What leaves later, or never, close tells (`unsent`). */
+static enum err say(struct smtp_session *s, const struct smtp_reply *reply) WAITS
+{
+	OWNED(buf) struct buf lines = BUF(REPLY_MAX);
+	enum err err;
+
+	print(s, reply, &lines);
+	err = conn_write(s->conn, buf_str(&lines), smtp_patience(s));
+	if (!err)
+		trace_lines(s, reply, buf_str(&lines));
+	return err;
 }
 
 enum err smtp_slow_down(struct smtp_session *s) WAITS
@@ -85,7 +95,7 @@ enum err smtp_say_each(struct smtp_session *s, const struct smtp_reply *replies,
 	if (is_refused)
 		err = count_error(s);
 	for (size_t i = 0; !err && i < count; i++)
-		err = say(s, &replies[i], smtp_patience(s));
+		err = say(s, &replies[i]);
 	if (!err && s->errors >= s->config->errors_max) {
 		smtp_trace_policy(s, "errors_max", "close", S("too many refused commands"));
 		err = smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_too_many_errors), "errors");
@@ -107,7 +117,21 @@ enum err smtp_say_last(struct smtp_session *s, struct smtp_reply reply, const ch
 {
 	s->is_over = true;
 	s->reason = reason;
-	return say(s, &reply, smtp_patience(s));
+	return say(s, &reply);
+}
+
+void smtp_say_farewell(struct smtp_session *s, enum smtp_reply_name name) WAITS
+{
+	OWNED(buf) struct buf lines = BUF(REPLY_MAX);
+	struct smtp_reply reply = smtp_reply_named(s, name);
+	moment deadline = smtp_patience(s);
+
+	s->is_over = true;
+	print(s, &reply, &lines);
+	if (conn_flush(s->conn, deadline) == OK &&
+	    conn_write(s->conn, buf_str(&lines), deadline) == OK &&
+	    conn_flush(s->conn, deadline) == OK)
+		trace_lines(s, &reply, buf_str(&lines));
 }
 
 bool smtp_idles_too_long(struct smtp_session *s)

@@ -289,10 +289,9 @@ static void say_farewell(struct smtp_session *s, enum err err) WAITS
 	if (err == ERR_TIMEOUT)
 		smtp_trace_policy(s, "session_idle", "close", S("silent for too long"));
 	if (err == ERR_TIMEOUT)
-		smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_idle_too_long),
-			      conn_close_reason(err));
+		smtp_say_farewell(s, SMTP_REPLY_idle_too_long);
 	else if (err == ERR_STOPPED)
-		smtp_say_last(s, smtp_reply_named(s, SMTP_REPLY_stopping), conn_close_reason(err));
+		smtp_say_farewell(s, SMTP_REPLY_stopping);
 	else if (!s->is_over && err != ERR_CLOSED && err != ERR_RESET && err != ERR_TLS)
 		smtp_trace_trouble(s, err, "in a session");
 }
@@ -306,7 +305,8 @@ static void trace_close(struct smtp_session *s)
 	      .account = s->is_signed_in ? buf_str(&s->account) : S(""), .commands = s->commands,
 	      .errors = s->errors, .messages = s->messages, .octets_in = conn_octets_in(s->conn),
 	      .octets_out = conn_octets_out(s->conn), .us = (uint64_t)(now() - s->began),
-	      .peer = str_of(peer), .protocol = str_of(protocol_name(s)));
+	      .peer = str_of(peer), .protocol = str_of(protocol_name(s)),
+	      .unsent = conn_unsent(s->conn));
 }
 
 static void finish(struct smtp_session *s, enum err err) WAITS
@@ -316,7 +316,8 @@ static void finish(struct smtp_session *s, enum err err) WAITS
 
 	/* Who let a deadline pass is given no second one. */
 	s->is_hurried = err != OK && !s->is_over && err != ERR_CLOSED;
-	if (err && !s->is_over)
+	/* A handshake that failed, in whatever way, leaves nothing to say it in. */
+	if (err && !s->is_over && !s->reason)
 		say_farewell(s, err);
 	if (!s->reason)
 		s->reason = conn_close_reason(err);

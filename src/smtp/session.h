@@ -90,6 +90,8 @@ enum err smtp_say_each(struct smtp_session *s, const struct smtp_reply *replies,
 	WAITS;
 /* A 421 or 554 that ends the session. */
 enum err smtp_say_last(struct smtp_session *s, struct smtp_reply reply, const char *reason) WAITS;
+/* A 421 to who may not be there any more: said when it can leave at once, and told only when it did. */
+void smtp_say_farewell(struct smtp_session *s, enum smtp_reply_name name) WAITS;
 /* As many times as LMTP wants it after the data: once for each recipient taken (rfc2033 4.2). */
 enum err smtp_say_for_all(struct smtp_session *s, struct smtp_reply reply) WAITS;
 /* With our host name as the detail. */

@@ -121,6 +121,37 @@ static void a_handshake_that_does_not_come_is_cut_off(void **state)
 	(void)state;
 	play(&stage, HELLO "C: STARTTLS\nS: 220 *\nEND\n");
 	assert_true(stage.took_ms >= 30000 && stage.took_ms < 35000);
+	assert_true(stage_traced(&stage, "\"reason\":\"tls\""));
+	assert_true(stage_traced(&stage, "\"failure\":\"timed out\""));
+	assert_false(stage_traced(&stage, "\"code\":421"));
+	assert_false(stage_traced(&stage, "session_idle"));
+	stage_done(&stage);
+}
+
+static void who_is_stopped_in_a_handshake_is_told_nothing_and_none_is_traced(void **state)
+{
+	struct stage stage = { 0 };
+
+	(void)state;
+	play(&stage, HELLO "C: STARTTLS\nS: 220 *\nSTOP\nEND\n");
+	assert_true(stage_traced(&stage, "\"reason\":\"tls\""));
+	assert_false(stage_traced(&stage, "\"code\":421"));
+	stage_done(&stage);
+}
+
+static void a_response_that_never_came_is_not_traced(void **state)
+{
+	struct stage stage = { 0 };
+	struct scan events;
+	struct str line;
+	size_t commands = 0;
+
+	(void)state;
+	play_submission(&stage, SECURE "C: AUTH PLAIN\nS: 334 *\nCUT\n");
+	events = scan_of(buf_str(&stage.events));
+	while (take_until(&events, '\n', &line))
+		commands += str_find_str(line, S("\"kind\":\"command\"")) != STR_NONE;
+	assert_int_equal(commands, 4); /* EHLO, STARTTLS, EHLO, AUTH */
 	stage_done(&stage);
 }
 
@@ -361,6 +392,8 @@ int main(void)
 		cmocka_unit_test(starttls_is_refused_where_it_makes_no_sense),
 		cmocka_unit_test(plaintext_in_place_of_a_handshake_ends_the_session),
 		cmocka_unit_test(a_handshake_that_does_not_come_is_cut_off),
+		cmocka_unit_test(who_is_stopped_in_a_handshake_is_told_nothing_and_none_is_traced),
+		cmocka_unit_test(a_response_that_never_came_is_not_traced),
 		cmocka_unit_test(submission_wants_tls_then_a_sign_in),
 		cmocka_unit_test(auth_is_offered_only_under_tls),
 		cmocka_unit_test(every_way_through_a_mechanism_works),

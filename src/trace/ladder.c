@@ -251,6 +251,8 @@ static void tell_close(struct words *words, const struct trace_close *close)
 	say_count(words, ", ", close->messages, "message");
 	say_octets(words, ", in ", close->octets_in);
 	say_octets(words, ", out ", close->octets_out);
+	if (close->unsent)
+		say_octets(words, ", never sent ", close->unsent);
 	say_us(words, ", ", close->us);
 }
 

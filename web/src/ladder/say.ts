@@ -29,7 +29,8 @@ function sayTls(event: TraceEvent): string {
 }
 
 function sayClose(event: TraceEvent): string {
-	return t("say.close", { reason: traceWord("reason", text(event, "reason")), span: span(number(event, "us")) });
+	const closed = t("say.close", { reason: traceWord("reason", text(event, "reason")), span: span(number(event, "us")) });
+	return join(closed, number(event, "unsent") > 0 && t("say.unsent", { octets: octets(number(event, "unsent")) }));
 }
 
 function sayAttempt(event: TraceEvent): string {
