@@ -35,8 +35,6 @@ enum log_topic log_topic(const struct trace_event *event)
 		return LOG_MESSAGE;
 	case TRACE_attempt:
 		return LOG_ATTEMPT;
-	case TRACE_claimed:
-		return event->claimed.unknown ? LOG_QUEUE : LOG_NOTHING;
 	case TRACE_queue_change:
 		return LOG_QUEUE;
 	case TRACE_notice:
@@ -67,17 +65,9 @@ struct log_change log_change(const struct trace_event *event)
 				     .recipient = queue_change->recipient,
 				     .recipients = queue_change->recipients };
 
-	if (event->head.kind == TRACE_claimed)
-		return (struct log_change){
-			.message = event->claimed.message,
-			.what = S("unknown"),
-			.detail = S("an earlier claim ended, and nobody told how it went"),
-			.recipients = event->claimed.unknown
-		};
 	if (str_is(change.what, S("given back"))) {
 		change.what = S("unknown");
-		change.detail =
-			S("given back: the relay that had it ended before it told how it went");
+		change.detail = S("given back: the relay that had it never told how it went");
 	}
 	return change;
 }

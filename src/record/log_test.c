@@ -65,19 +65,19 @@ static const struct {
 	  NULL,
 	  "2026-01-01T12:00:03.000000Z queue message=0ABC what=unknown recipients=1 "
 	  "recipient=\"a@b\" detail=\"given "
-	  "back: the relay that had it ended before it told how it went\"\n" },
+	  "back: the relay that had it never told how it went\"\n" },
 	{ RECORD_LOG_TEXT,
 	  { .head = { .wall_us = noon, .kind = TRACE_claimed },
-	    .claimed = { S("0ABC"), S("e"), 2, 1, 0 } },
+	    .claimed = { S("0ABC"), S("e"), 2, 1 } },
 	  NULL,
 	  "" },
 	{ RECORD_LOG_JSON,
-	  { .head = { .wall_us = noon, .role = 5, .kind = TRACE_claimed },
-	    .claimed = { S("0ABC"), S("e"), 2, 1, 2 } },
+	  { .head = { .wall_us = noon, .role = 5, .kind = TRACE_queue_change },
+	    .queue_change = { S("0ABC"), S("given back"), 2, S("") } },
 	  NULL,
 	  "{\"time\":\"2026-01-01T12:00:03.000000Z\",\"log\":\"queue\",\"role\":\"role-5\","
-	  "\"role_index\":0,\"message\":\"0ABC\",\"what\":\"unknown\",\"detail\":\"an earlier "
-	  "claim ended, and nobody told how it went\",\"recipients\":2,\"recipient\":\"\"}\n" },
+	  "\"role_index\":0,\"message\":\"0ABC\",\"what\":\"unknown\",\"detail\":\"given back: "
+	  "the relay that had it never told how it went\",\"recipients\":2,\"recipient\":\"\"}\n" },
 	{ RECORD_LOG_TEXT,
 	  { .head = { .wall_us = noon, .kind = TRACE_notice },
 	    .notice = { S("0DSN"), S("0ABC"), S("a@b"), S("delivered"), 700, S("Not delivered") } },

@@ -136,7 +136,7 @@ static enum err alter_one(struct writer *writer, struct altering *a, struct alte
 			err = set_held(writer, &message, a->doing == DO_HOLD);
 	}
 	/* A relay tries it at this moment; its report is the truth. */
-	if (row->row.state == QUEUE_LEASED && row->row.next_us > a->now_us) {
+	if (row->row.state == QUEUE_LEASED) {
 		a->leased++;
 		return err;
 	}

@@ -8,8 +8,9 @@
  *      keeps the notification about it where one is due: never two of delivered, bounced and queued,
  *      never none.
  *  (2) What is leased is given to nobody else until its lease ends, its channel ends or another run of the
- *      same process claims. A report counts while its lease is the newest one, also after it was given
- *      back or the store was started anew.
+ *      same process claims. A lease is measured by the clock that does not jump, and by a store that begins
+ *      anew from its beginning again: never shorter than whoever has it was told. A report counts while its
+ *      lease is the newest one, also after it was given back or the store was started anew.
  *  (3) A body is referred to while a recipient is not done.
  *
  * The state is in the database alone; `sites` in memory tells where to look next. What is marked "writer"
@@ -39,7 +40,7 @@ struct queue {
 	struct waitq due;    /* who waits for something to claim */
 	struct waitq alarms; /* the keeper */
 	struct waitq met;    /* claims of a run that is being met */
-	struct table leases; /* struct queue_lease, by lease */
+	struct table leases; /* struct queue_lease, by lease: all that there are */
 	struct list ages;    /* the same, oldest first */
 	struct table owners; /* struct queue_owner: runs whose claims were seen */
 	int64_t alarm_us;    /* when the keeper looks again */

@@ -26,7 +26,6 @@ struct claiming {
 	struct str *recipients, *original;
 	size_t count;
 	uint64_t attempts;
-	uint64_t unknown;
 	int64_t again_us; /* what could not be read is due */
 	struct route route;
 	struct str password;
@@ -72,8 +71,6 @@ static enum err find_recipients(struct writer *writer, struct claiming *c, uint6
 		c->original[i] = str_dup(c->arena, db_text_at(db, q, 3));
 		if (attempts > c->attempts)
 			c->attempts = attempts;
-		/* Leased and due: the lease ended and nobody said how it went. */
-		c->unknown += db_int_at(db, q, 5) == QUEUE_LEASED;
 	}
 	db_finish(db, q);
 	return err;
@@ -90,7 +87,7 @@ static enum err lease_all(struct writer *writer, struct claiming *c, uint64_t me
 	return err;
 }
 
-/* A lease that ended in silence, and an operator has held the message since. */
+/* It waits at this destination, and the message was held when it went to another one: its body is damaged. */
 static enum err hold_all(struct writer *writer, struct claiming *c)
 {
 	enum err err = OK;
@@ -256,8 +253,7 @@ static void tell_claim(struct store *store, const struct claiming *c, uint64_t s
 
 	id_print(c->message.id, id);
 	TRACE(store->trace, session, 0, claimed, .message = str_of(id),
-	      .destination = c->destination, .recipients = c->count, .attempts = c->attempts,
-	      .unknown = c->unknown);
+	      .destination = c->destination, .recipients = c->count, .attempts = c->attempts);
 }
 
 static enum err answer_claim(struct store *store, struct claiming *c,
@@ -322,7 +318,7 @@ static enum err run_putting_back(struct writer *writer, struct job *job)
 	return err;
 }
 
-/* Nobody has heard of this lease: it ends in that commit. False: it stays, and the message comes when it ends. */
+/* Nobody has heard of this lease: it ends in that commit. False: it stays, and the message comes when it is overdue. */
 static bool take_back(struct store *store, struct claiming *c, const char *what) WAITS
 {
 	struct queue_lease *lease;
@@ -409,7 +405,7 @@ static enum err claim(struct peer *peer, uint64_t owner, const struct sites_pick
 	if (err)
 		c->found = (struct sites_found){ .next_us = c->now_us + 1000 * 1000 };
 	if (!err && c->is_found)
-		queue_lease_add(store->queue, pick->site, c->lease, owner, c->now_us);
+		queue_lease_add(store->queue, pick->site, c->lease, owner);
 	sites_picked(store->queue->sites, pick, &c->found);
 	if (c->found.has_more)
 		waitq_wake_one(&store->queue->due);

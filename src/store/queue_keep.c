@@ -12,6 +12,7 @@ enum {
 	RETRY_MS = 5000,
 	FORGET_MS = 3600000
 };
+static_assert((int)FORGET_MS <= (int)QUEUE_LEASE_MS);
 static const int64_t LEASED_STILL_US = 60 * 1000000;
 
 /* ---- life ---- */
@@ -36,6 +37,7 @@ static enum err load(struct db *db, void *arg)
 enum err queue_init(struct store *store) WAITS
 {
 	struct queue *queue = calloc(1, sizeof(*queue));
+	enum err err;
 
 	must(queue);
 	store->queue = queue;
@@ -44,7 +46,8 @@ enum err queue_init(struct store *store) WAITS
 	waitq_init(&queue->alarms);
 	waitq_init(&queue->met);
 	list_init(&queue->ages);
-	return store_read(store, load, queue);
+	err = store_read(store, load, queue);
+	return err ? err : queue_load_leases(store);
 }
 
 static void drop_items(struct table *table)
@@ -125,7 +128,7 @@ static enum err list_recipients(struct writer *writer, struct aging *a)
 		}
 		/* A relay tries it at this moment, and will tell. That it waits may be said all the same:
 		   there is one warning, and this is its time. */
-		if (is_over(a) && page.state == QUEUE_LEASED && page.next_us > a->now_us)
+		if (is_over(a) && page.state == QUEUE_LEASED)
 			a->leased++;
 		else
 			a->recipients[a->count++] = page;
@@ -360,9 +363,10 @@ void queue_keep(void *arg) WAITS
 			(void)fiber_sleep(in_ms(RETRY_MS));
 			continue;
 		}
-		if (queue->alarm_us <= wall_us())
+		if (queue->alarm_us <= wall_us() || queue_lease_ends(queue) <= now())
 			continue;
-		until = in_wall_us(queue->alarm_us, IDLE_MS);
+		/* A lease that comes meanwhile ends later than this wait. */
+		until = sooner(in_wall_us(queue->alarm_us, IDLE_MS), queue_lease_ends(queue));
 		(void)waitq_wait(&queue->alarms, sooner(until, in_ms(FORGET_MS)));
 	}
 }

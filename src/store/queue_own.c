@@ -8,18 +8,23 @@ enum { ROWS_ONCE = 500 };
 
 /* ---- leases ---- */
 
-void queue_lease_add(struct queue *queue, struct site *site, uint64_t lease, uint64_t owner,
-		     int64_t now_us)
+void queue_lease_add(struct queue *queue, struct site *site, uint64_t lease, uint64_t owner)
 {
 	struct queue_lease *item = calloc(1, sizeof(*item));
 
 	must(item);
 	item->site = site;
 	item->owner = owner;
-	item->ends_us = now_us + INT64_C(1000) * QUEUE_LEASE_MS;
+	item->ends = in_ms(QUEUE_LEASE_MS); /* the same for all: so the list has the oldest first */
 	list_add_last(&queue->ages, &item->age);
 	table_add(&queue->leases, &item->item, lease);
-	queue_alarm_at(queue, item->ends_us);
+}
+
+moment queue_lease_ends(const struct queue *queue)
+{
+	if (list_is_empty(&queue->ages))
+		return NEVER;
+	return CONTAINER_OF(queue->ages.next, struct queue_lease, age)->ends;
 }
 
 struct queue_lease *queue_lease_find(struct queue *queue, uint64_t lease)
@@ -38,30 +43,93 @@ void queue_lease_end(struct queue *queue, struct queue_lease *lease)
 	waitq_wake_one(&queue->due);
 }
 
-/* ---- giving back ---- */
-
-struct given {
-	uint64_t message, number, flow, attempts, lease;
-	struct str destination, address;
-	bool is_given; /* nobody reported of it meanwhile */
+struct loading {
+	struct queue *queue;
+	struct arena arena;
+	struct loaded {
+		uint64_t lease, owner;
+		struct str destination;
+	} * rows;
+	size_t count, room;
 };
+
+static void add_loaded(struct loading *l, const struct loaded *row)
+{
+	if (l->count == l->room) {
+		l->room = l->room ? 2 * l->room : 64;
+		l->rows = reallocarray(l->rows, l->room, sizeof(*l->rows));
+		must(l->rows);
+	}
+	l->rows[l->count++] = *row;
+}
+
+/* A store_read_fn. */
+static enum err list_all_leased(struct db *db, void *arg)
+{
+	const enum db_query q = Q_queue_load_leases;
+	struct loading *l = arg;
+	bool has_row = true;
+	enum err err = db_start(db, q, NULL, 0);
+
+	while (!err) {
+		err = db_step(db, q, &has_row);
+		if (err || !has_row)
+			break;
+		add_loaded(l, &(struct loaded){ .lease = (uint64_t)db_int_at(db, q, 0),
+						.owner = (uint64_t)db_int_at(db, q, 1),
+						.destination =
+							str_dup(&l->arena, db_text_at(db, q, 2)) });
+	}
+	return err;
+}
+
+enum err queue_load_leases(struct store *store) WAITS
+{
+	struct queue *queue = store->queue;
+	struct loading l = { 0 };
+	enum err err = store_read(store, list_all_leased, &l);
+
+	for (size_t i = 0; !err && i < l.count; i++) {
+		const struct loaded *row = &l.rows[i];
+
+		if (!queue_lease_find(queue, row->lease))
+			queue_lease_add(queue, sites_add_lease(queue->sites, row->destination),
+					row->lease, row->owner);
+	}
+	free(l.rows);
+	arena_drop(&l.arena);
+	return err;
+}
+
+/* ---- runs of relays ---- */
+
+static struct queue_owner *find_owner(struct queue *queue, uint64_t owner)
+{
+	struct table_item *item = table_find(&queue->owners, owner);
+
+	return item ? CONTAINER_OF(item, struct queue_owner, item) : NULL;
+}
+
+static bool is_gone(struct queue *queue, uint64_t owner)
+{
+	const struct queue_owner *known = find_owner(queue, owner);
+
+	return known && !known->channels;
+}
+
+/* ---- which leases ---- */
 
 enum whose {
 	OF_GONE,   /* all that this run has; nobody speaks for it any more */
 	OF_OTHERS, /* all that other runs of its process have */
-	UNHEARD    /* what this run has and does not know of */
+	UNHEARD,   /* what this run has and does not know of */
+	OVERDUE    /* what anybody has had too long */
 };
 
-struct giving {
-	struct job job;
-	struct arena arena;
-	uint64_t owner;
+struct meaning {
 	enum whose whose;
-	struct u64s known; /* leases, sorted */
-	int64_t now_us;
-	int64_t message, number; /* the last row that was looked at */
-	struct given *rows;
-	size_t count, looked_at;
+	uint64_t owner;
+	struct u64s known; /* UNHEARD: leases, sorted */
 };
 
 static int compare(const void *a, const void *b)
@@ -72,28 +140,78 @@ static int compare(const void *a, const void *b)
 	return (one > other) - (one < other);
 }
 
-static bool is_known(const struct giving *g, uint64_t lease)
+static bool is_among(const struct u64s *leases, uint64_t lease)
 {
-	return g->known.count &&
-	       bsearch(&lease, g->known.at, g->known.count, sizeof(lease), compare);
+	return leases->count && bsearch(&lease, leases->at, leases->count, sizeof(lease), compare);
 }
 
-static enum err select_leased(struct db *db, const struct giving *g)
+static bool is_of_process(uint64_t owner, uint64_t other)
 {
-	if (g->whose == OF_OTHERS)
-		return db_select(db, Q_queue_leased_by_others, db_id(g->owner & 15),
-				 db_id(g->owner), db_int(ROWS_ONCE));
-	return db_select(db, Q_queue_leased_by, db_id(g->owner), db_int(g->message),
-			 db_int(g->number), db_int(ROWS_ONCE));
+	return owner != other && (owner & 15) == (other & 15);
 }
+
+static bool is_meant(struct queue *queue, const struct meaning *m, const struct queue_lease *lease)
+{
+	switch (m->whose) {
+	case OF_GONE: /* it may have come back meanwhile */
+		return lease->owner == m->owner && is_gone(queue, m->owner);
+	case OF_OTHERS:
+		return is_of_process(m->owner, lease->owner);
+	case UNHEARD:
+		return lease->owner == m->owner && !is_among(&m->known, lease->item.key);
+	case OVERDUE:
+		break;
+	}
+	return lease->ends <= now();
+}
+
+/* Those of one run, whose it is in *owner; empty: there is none. */
+static struct u64s list_meant(struct queue *queue, const struct meaning *m, struct arena *arena,
+			      uint64_t *owner)
+{
+	uint64_t *leases = NEW_ARRAY(arena, uint64_t, queue->leases.count + 1);
+	size_t count = 0;
+
+	LIST_EACH (link, &queue->ages) {
+		struct queue_lease *lease = CONTAINER_OF(link, struct queue_lease, age);
+
+		if (!is_meant(queue, m, lease) || (count && lease->owner != *owner))
+			continue;
+		*owner = lease->owner;
+		leases[count++] = lease->item.key;
+	}
+	qsort(leases, count, sizeof(*leases), compare);
+	return (struct u64s){ leases, count };
+}
+
+/* ---- giving back ---- */
+
+struct given {
+	uint64_t message, number, flow, attempts, lease;
+	struct str destination, address;
+	bool is_given; /* nobody reported of it meanwhile */
+};
+
+struct giving {
+	struct job job;
+	struct arena arena;
+	enum whose whose;
+	uint64_t owner;
+	struct u64s leases; /* of it, sorted */
+	int64_t now_us;
+	int64_t message, number; /* the last row that was looked at */
+	struct given *rows;
+	size_t count, looked_at;
+};
 
 /* A store_read_fn. */
 static enum err list_leased(struct db *db, void *arg)
 {
+	const enum db_query q = Q_queue_leased_by;
 	struct giving *g = arg;
-	enum db_query q = g->whose == OF_OTHERS ? Q_queue_leased_by_others : Q_queue_leased_by;
 	bool has_row = true;
-	enum err err = select_leased(db, g);
+	enum err err = db_select(db, q, db_id(g->owner), db_int(g->message), db_int(g->number),
+				 db_int(ROWS_ONCE));
 
 	while (!err && g->looked_at < ROWS_ONCE) {
 		uint64_t lease;
@@ -105,7 +223,7 @@ static enum err list_leased(struct db *db, void *arg)
 		g->message = db_int_at(db, q, 0);
 		g->number = db_int_at(db, q, 1);
 		lease = (uint64_t)db_int_at(db, q, 6);
-		if (is_known(g, lease))
+		if (!is_among(&g->leases, lease))
 			continue;
 		g->rows[g->count++] =
 			(struct given){ .message = (uint64_t)g->message,
@@ -146,14 +264,17 @@ static void tell_unknown(struct store *store, const struct giving *g)
 {
 	char id[ID_TEXT + 1];
 
+	const char *why = g->whose == OVERDUE
+				  ? "who was sending it did not tell in time what became of it"
+				  : "who was sending it ended before he told what became of it";
+
 	for (size_t i = 0; i < g->count && g->whose != UNHEARD; i++) {
 		const struct given *row = &g->rows[i];
 
 		id_print(row->message, id);
 		TRACE(store->trace, 0, 0, attempt, .message = str_of(id), .recipient = row->address,
-		      .outcome = S("unknown"),
-		      .reply = S("who was sending it ended before he told what became of it"),
-		      .attempts = row->attempts, .next_us = (uint64_t)g->now_us);
+		      .outcome = S("unknown"), .reply = str_of(why), .attempts = row->attempts,
+		      .next_us = (uint64_t)g->now_us);
 	}
 }
 
@@ -175,31 +296,52 @@ static void tell_given(struct store *store, const struct giving *g)
 	}
 }
 
-static enum err give_back(struct store *store, uint64_t owner, enum whose whose, struct u64s known)
-	WAITS
+static enum err give_rows(struct store *store, struct giving *g) WAITS
 {
-	struct giving g = { .owner = owner,
-			    .whose = whose,
-			    .known = known,
-			    .message = INT64_MIN,
-			    .number = INT64_MIN };
 	enum err err;
 
+	g->message = g->number = INT64_MIN;
 	do {
-		g.job = (struct job){ .run = run_giving };
-		g.now_us = wall_us();
-		g.rows = NEW_ARRAY(&g.arena, struct given, ROWS_ONCE);
-		g.count = g.looked_at = 0;
-		err = store_read(store, list_leased, &g);
-		if (!err && g.count) {
-			tell_unknown(store, &g);
-			err = store_commit(store, &g.job);
+		g->job = (struct job){ .run = run_giving };
+		g->now_us = wall_us();
+		g->rows = NEW_ARRAY(&g->arena, struct given, ROWS_ONCE);
+		g->count = g->looked_at = 0;
+		err = store_read(store, list_leased, g);
+		if (!err && g->count) {
+			tell_unknown(store, g);
+			err = store_commit(store, &g->job);
 			if (!err)
-				tell_given(store, &g);
+				tell_given(store, g);
 		}
-		arena_reset(&g.arena);
-	} while (!err && g.looked_at == ROWS_ONCE);
-	arena_drop(&g.arena);
+		arena_reset(&g->arena);
+	} while (!err && g->looked_at == ROWS_ONCE);
+	arena_drop(&g->arena);
+	return err;
+}
+
+/* A lease ends when its rows have been given back: what a full disk did not let us give is given the next time. */
+static enum err give_back(struct store *store, const struct meaning *m) WAITS
+{
+	struct queue *queue = store->queue;
+	struct arena arena = { 0 };
+	enum err err = OK;
+
+	while (!err) {
+		struct giving g = { .whose = m->whose };
+
+		g.leases = list_meant(queue, m, &arena, &g.owner);
+		if (!g.leases.count)
+			break;
+		err = give_rows(store, &g);
+		for (size_t i = 0; !err && i < g.leases.count; i++) {
+			struct queue_lease *lease = queue_lease_find(queue, g.leases.at[i]);
+
+			if (lease)
+				queue_lease_end(queue, lease);
+		}
+		arena_reset(&arena);
+	}
+	arena_drop(&arena);
 	return err;
 }
 
@@ -215,34 +357,12 @@ static enum err give_back_unheard(struct store *store, uint64_t owner,
 	for (size_t i = 0; i < count; i++)
 		known[i] = ask->holds.at[i];
 	qsort(known, count, sizeof(*known), compare);
-	err = give_back(store, owner, UNHEARD, (struct u64s){ known, count });
+	err = give_back(store, &(struct meaning){ UNHEARD, owner, { known, count } });
 	arena_drop(&arena);
 	return err;
 }
 
-static bool is_of_process(uint64_t owner, uint64_t other)
-{
-	return owner != other && (owner & 15) == (other & 15);
-}
-
-static void forget_leases(struct queue *queue, uint64_t owner, bool others)
-{
-	LIST_EACH (link, &queue->ages) {
-		struct queue_lease *lease = CONTAINER_OF(link, struct queue_lease, age);
-
-		if (others ? is_of_process(owner, lease->owner) : lease->owner == owner)
-			queue_lease_end(queue, lease);
-	}
-}
-
-/* ---- runs of relays ---- */
-
-static struct queue_owner *find_owner(struct queue *queue, uint64_t owner)
-{
-	struct table_item *item = table_find(&queue->owners, owner);
-
-	return item ? CONTAINER_OF(item, struct queue_owner, item) : NULL;
-}
+/* ---- who claims ---- */
 
 static void leave_owner(struct queue *queue, uint64_t owner)
 {
@@ -271,8 +391,7 @@ static enum err meet(struct peer *peer, uint64_t owner, const struct ask_queue_c
 	enum err err;
 
 	known->is_met_now = true;
-	err = give_back(peer->store, owner, OF_OTHERS, (struct u64s){ 0 });
-	forget_leases(queue, owner, true);
+	err = give_back(peer->store, &(struct meaning){ .whose = OF_OTHERS, .owner = owner });
 	if (!err && ask->tells)
 		err = give_back_unheard(peer->store, owner, ask);
 	known = find_owner(queue, owner);
@@ -345,25 +464,15 @@ static void forget_gone(struct queue *queue, uint64_t owner)
 enum err queue_collect(struct store *store) WAITS
 {
 	struct queue *queue = store->queue;
-	int64_t now_us = wall_us();
 	enum err err = OK;
 	uint64_t owner;
 
-	/* It is known until all is given back: what a full disk did not let us give is given the next time. */
 	while (!err && (owner = find_gone(queue))) {
-		forget_leases(queue, owner, false);
-		err = give_back(store, owner, OF_GONE, (struct u64s){ 0 });
+		err = give_back(store, &(struct meaning){ .whose = OF_GONE, .owner = owner });
 		if (!err)
 			forget_gone(queue, owner);
 	}
-	while (!list_is_empty(&queue->ages)) {
-		struct queue_lease *lease = CONTAINER_OF(queue->ages.next, struct queue_lease, age);
-
-		if (lease->ends_us > now_us) {
-			queue_alarm_at(queue, lease->ends_us);
-			break;
-		}
-		queue_lease_end(queue, lease);
-	}
-	return err;
+	if (err || queue_lease_ends(queue) > now())
+		return err;
+	return give_back(store, &(struct meaning){ .whose = OVERDUE });
 }

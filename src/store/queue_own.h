@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* queue_own: who has leased what, as memory knows it since the store was opened. Private to queue_*.c. */
+/* queue_own: who has leased what, and how long he may have it. Private to queue_*.c. */
 #include "store/queue.h"
 
 struct queue_lease {
@@ -8,7 +8,7 @@ struct queue_lease {
 	struct list age;        /* of all, oldest first */
 	struct site *site;
 	uint64_t owner;
-	int64_t ends_us;
+	moment ends;
 };
 
 /* A run of a relay's process that has claimed something. */
@@ -20,8 +20,10 @@ struct queue_owner {
 	bool is_met_now; /* that is under way: others of its claims wait */
 };
 
-void queue_lease_add(struct queue *queue, struct site *site, uint64_t lease, uint64_t owner,
-		     int64_t now_us);
+/* What was leased before the store was opened is leased still. */
+[[nodiscard]] enum err queue_load_leases(struct store *store) WAITS;
+/* The site counts it already. */
+void queue_lease_add(struct queue *queue, struct site *site, uint64_t lease, uint64_t owner);
 struct queue_lease *queue_lease_find(struct queue *queue, uint64_t lease);
 void queue_lease_end(struct queue *queue, struct queue_lease *lease);
 /*
@@ -30,5 +32,7 @@ void queue_lease_end(struct queue *queue, struct queue_lease *lease);
  */
 [[nodiscard]] enum err queue_meet_owner(struct peer *peer, uint64_t owner,
 					const struct ask_queue_claim *ask) WAITS;
-/* What runs without a channel have is given back, and leases that ended are forgotten. */
+/* What runs without a channel have is given back, and what was leased too long. */
 [[nodiscard]] enum err queue_collect(struct store *store) WAITS;
+/* When the oldest lease ends; NEVER without one. */
+moment queue_lease_ends(const struct queue *queue);

@@ -14,6 +14,7 @@ struct reporting {
 	const struct ask_queue_report *ask;
 	struct config *config;
 	int64_t now_us;
+	int64_t lease_left_us;
 	uint64_t chance;
 	struct arena arena;
 	struct queue_message message;
@@ -32,7 +33,7 @@ struct reporting {
 static void defer(struct reporting *r, struct report_row *row, bool is_unknown)
 {
 	struct queue_recipient *after = &row->after;
-	int64_t lease_end_us = row->before.next_us;
+	int64_t lease_end_us = r->now_us + r->lease_left_us;
 
 	/* What was held meanwhile does not grow old. */
 	if (r->now_us >= r->message.expires_us && !is_unknown && !r->message.held) {
@@ -43,7 +44,7 @@ static void defer(struct reporting *r, struct report_row *row, bool is_unknown)
 	after->state = r->message.held ? QUEUE_HELD : QUEUE_WAITING;
 	after->next_us = r->now_us + queue_backoff_us(r->config, after->attempts, r->chance);
 	/* Nobody knows whether it arrived: a little patience makes a second copy less of a surprise. */
-	if (is_unknown && row->before.state == QUEUE_LEASED && after->next_us < lease_end_us)
+	if (is_unknown && after->next_us < lease_end_us)
 		after->next_us = lease_end_us;
 	row->outcome = is_unknown ? "unknown" : "deferred";
 }
@@ -229,6 +230,14 @@ static void tell_report(struct store *store, struct reporting *r)
 	waitq_wake_one(&queue->due);
 }
 
+/* By the clock that does not jump; nothing of one that was given back. */
+static int64_t lease_left_us(struct queue *queue, uint64_t lease)
+{
+	const struct queue_lease *known = queue_lease_find(queue, lease);
+
+	return known && known->ends > now() ? known->ends - now() : 0;
+}
+
 static enum err check_report(const struct ask_queue_report *ask)
 {
 	size_t count = ask->numbers.count;
@@ -255,6 +264,7 @@ enum err store_queue_report(struct peer *peer, const struct ask_queue_report *as
 		return err;
 	r.config = config_ref(store->config);
 	r.now_us = wall_us();
+	r.lease_left_us = lease_left_us(store->queue, ask->lease);
 	r.chance = random_u64();
 	notices_init(&r.failed, store);
 	notices_init(&r.done, store);

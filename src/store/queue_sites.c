@@ -365,6 +365,17 @@ void sites_picked(struct sites *sites, const struct sites_pick *pick,
 	place_site(sites, site);
 }
 
+struct site *sites_add_lease(struct sites *sites, struct str destination)
+{
+	struct site *site = sites_find(sites, destination);
+
+	if (!site)
+		site = add_site(sites, destination);
+	site->leases++;
+	place_site(sites, site);
+	return site;
+}
+
 void sites_end_lease(struct sites *sites, struct site *site)
 {
 	must(site->leases);

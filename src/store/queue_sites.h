@@ -56,6 +56,8 @@ struct sites_found {
 /* The site lives on while it has leases. */
 void sites_picked(struct sites *sites, const struct sites_pick *pick,
 		  const struct sites_found *found);
+/* A lease more that no pick led to: of before the store was opened. */
+struct site *sites_add_lease(struct sites *sites, struct str destination);
 void sites_end_lease(struct sites *sites, struct site *site);
 
 /* Nobody there answered: it gets half as many leases. */

@@ -87,7 +87,7 @@ static const struct trace_event film[] = {
 	  .queued = { S("0ABC"), S("otto@example.org"), S("nina@example.net"), S("example.net"),
 		      S(""), S("") } },
 	{ .head = { .at_us = 65410, .kind = TRACE_claimed },
-	  .claimed = { S("0ABC"), S("example.net"), 1, 2, 0 } },
+	  .claimed = { S("0ABC"), S("example.net"), 1, 2 } },
 	{ .head = { .at_us = 65420, .kind = TRACE_attempt },
 	  .attempt = { S("0ABC"), S("nina@example.net"), S("deferred"), 450, S("4.7.1"),
 		       S("come again"), S("mx.example.net [192.0.2.1]"), 3, 1767225600000000 } },

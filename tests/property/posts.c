@@ -248,9 +248,6 @@ void posts_hear(struct posts *posts, struct str records)
 			 str_is(event.queue_change.what, S("given back")) &&
 			 (post = find_id(posts, event.queue_change.message)))
 			post->given_back++;
-		else if (event.head.kind == TRACE_claimed &&
-			 (post = find_id(posts, event.claimed.message)))
-			post->given_back += (unsigned)event.claimed.unknown;
 	}
 }
 
