@@ -263,7 +263,6 @@ static enum err run_giving(struct writer *writer, struct job *job)
 static void tell_unknown(struct store *store, const struct giving *g)
 {
 	char id[ID_TEXT + 1];
-
 	const char *why = g->whose == OVERDUE
 				  ? "who was sending it did not tell in time what became of it"
 				  : "who was sending it ended before he told what became of it";

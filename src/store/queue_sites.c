@@ -371,8 +371,8 @@ struct site *sites_add_lease(struct sites *sites, struct str destination)
 
 	if (!site)
 		site = add_site(sites, destination);
+	end_idleness(sites, site);
 	site->leases++;
-	place_site(sites, site);
 	return site;
 }
 
