@@ -137,12 +137,13 @@ enum offload_kind {
 	OFFLOAD_WORK, /* what somebody waits for: reading, looking at a message */
 	OFFLOAD_HASH, /* slow on purpose: passwords */
 	OFFLOAD_LOG,  /* one piece at a time: the recorder */
+	OFFLOAD_OUT,  /* what a reader outside may hold up: lines of the log */
 	OFFLOAD_KINDS
 };
 
 /*
- * Run fn(arg) on a worker thread of that kind (at most the number of cores, at least 2; one for the
- * log) and wait for its end. Not interruptible, so arg may lie on the caller's stack. In the simulated
+ * Run fn(arg) on a worker thread of that kind (at most the number of cores, at least 2; one each for
+ * LOG and OUT) and wait for its end. Not interruptible, so arg may lie on the caller's stack. In the simulated
  * world it runs at once.
  */
 void offload(enum offload_kind kind, void (*fn)(void *arg), void *arg) WAITS;

@@ -76,7 +76,7 @@ static struct offload_pool *pool_new(struct real_world *real, enum offload_kind 
 	must(pool);
 	pool->real = real;
 	pool->max = cores < 2 ? 2 : cores > THREADS_MAX ? THREADS_MAX : (size_t)cores;
-	if (kind == OFFLOAD_LOG)
+	if (kind == OFFLOAD_LOG || kind == OFFLOAD_OUT)
 		pool->max = 1;
 	list_init(&pool->jobs);
 	must(pthread_mutex_init(&pool->mutex, NULL) == 0);

@@ -140,14 +140,7 @@ static void find_peer(struct log_line *line)
 	}
 }
 
-void log_note(enum record_log format, struct session *session, const struct trace_event *event)
-{
-	if (format == RECORD_LOG_POSTFIX)
-		dialogue_note(session, event);
-}
-
-enum err log_event(struct buf *out, enum record_log format, const char *hostname,
-		   const struct trace_event *event, const struct session *session)
+static enum err add_line(enum record_log format, struct log_line *line)
 {
 	static void (*const formats[])(struct log_line *) = {
 		[RECORD_LOG_TEXT] = log_text,
@@ -155,18 +148,43 @@ enum err log_event(struct buf *out, enum record_log format, const char *hostname
 		[RECORD_LOG_POSTFIX] = log_postfix,
 		[RECORD_LOG_DEV] = log_dev,
 	};
-	struct log_line line = { .event = event,
+
+	if (!line->hostname)
+		line->hostname = "localhost";
+	formats[format](line);
+	return line->out->failed ? ERR_LIMIT : OK;
+}
+
+enum err log_event(struct buf *out, enum record_log format, const char *hostname,
+		   const struct trace_event *event, struct session *session)
+{
+	struct log_line line = { .topic = log_topic(event),
+				 .event = event,
 				 .session = session,
-				 .hostname = hostname ? hostname : "localhost",
+				 .hostname = hostname,
 				 .id = "-",
 				 .out = out };
 
-	if (format == RECORD_LOG_NONE ||
-	    (log_topic(event) == LOG_NOTHING && format != RECORD_LOG_POSTFIX)) /* it tells more */
+	if (format == RECORD_LOG_POSTFIX) /* its lines tell what was said before */
+		dialogue_note(session, event);
+	else if (line.topic == LOG_NOTHING || format == RECORD_LOG_NONE)
 		return OK;
 	if (event->head.session)
 		id_print(event->head.session, line.id);
 	find_peer(&line);
-	formats[format](&line);
-	return out->failed ? ERR_LIMIT : OK;
+	return add_line(format, &line);
+}
+
+enum err log_left_out(struct buf *out, enum record_log format, const char *hostname,
+		      const struct trace_head *at, uint64_t lines)
+{
+	const struct trace_event event = { .head = *at };
+	struct log_line line = { .topic = LOG_LEFT_OUT,
+				 .event = &event,
+				 .hostname = hostname,
+				 .left_out = lines,
+				 .id = "-",
+				 .out = out };
+
+	return format == RECORD_LOG_NONE ? OK : add_line(format, &line);
 }

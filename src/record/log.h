@@ -8,23 +8,6 @@
 #include "record/record.h"
 #include "record/sessions.h"
 
-struct log_line {
-	const struct trace_event *event;
-	const struct session *session; /* NULL: of none, or not known any more */
-	const char *hostname;
-	/* Filled by log_event: */
-	char id[ID_TEXT + 1]; /* "-" without a session */
-	char ip[ADDR_TEXT];   /* "unknown" when it is */
-	unsigned port;
-	struct buf *out;
-};
-
-/* Before log_event: keeps of the session what a later line needs. NULL: the event is of none. */
-void log_note(enum record_log format, struct session *session, const struct trace_event *event);
-/* Adds the event's line or lines, if it is worth any. `hostname` for the postfix format. */
-enum err log_event(struct buf *out, enum record_log format, const char *hostname,
-		   const struct trace_event *event, const struct session *session);
-
 enum log_topic {
 	LOG_NOTHING,
 	LOG_SESSION,
@@ -36,8 +19,33 @@ enum log_topic {
 	LOG_SIGN_IN,
 	LOG_TROUBLE,
 	LOG_ROLE,
-	LOG_LOST
+	LOG_LOST,
+	LOG_LEFT_OUT /* of no event: lines of the log itself that are missing here */
 };
+
+struct log_line {
+	enum log_topic topic;
+	const struct trace_event *event; /* LOG_LEFT_OUT: only its head is something */
+	const struct session *session;   /* NULL: of none, or not known any more */
+	const char *hostname;
+	uint64_t left_out; /* LOG_LEFT_OUT: so many */
+	/* Filled by log_event: */
+	char id[ID_TEXT + 1]; /* "-" without a session */
+	char ip[ADDR_TEXT];   /* "unknown" when it is */
+	unsigned port;
+	struct buf *out;
+};
+
+/*
+ * Every event goes through here, in order: adds its line or lines, if it is worth any, and keeps of its session (NULL:
+ * it is of none) what a later line needs. `hostname` is for the postfix format.
+ */
+enum err log_event(struct buf *out, enum record_log format, const char *hostname,
+		   const struct trace_event *event, struct session *session);
+/* Adds the line that says that so many are missing before it; `at` has its time and who tells it. */
+enum err log_left_out(struct buf *out, enum record_log format, const char *hostname,
+		      const struct trace_head *at, uint64_t lines);
+
 /* Of LOG_QUEUE: what was done to a message that waits. */
 struct log_change {
 	struct str message, what, detail;

@@ -125,7 +125,7 @@ void log_json(struct log_line *line)
 {
 	const struct trace_event *event = line->event;
 
-	switch (log_topic(event)) {
+	switch (line->topic) {
 	case LOG_SESSION:
 		session(line);
 		break;
@@ -158,6 +158,10 @@ void log_json(struct log_line *line)
 		begin(line, "role");
 		text(line, "what", event->role.what);
 		text(line, "detail", event->role.detail);
+		break;
+	case LOG_LEFT_OUT:
+		begin(line, "left-out");
+		number(line, "lines", line->left_out);
 		break;
 	default:
 		begin(line, "lost");

@@ -411,7 +411,7 @@ void log_postfix(struct log_line *line)
 {
 	const struct trace_event *event = line->event;
 
-	switch (log_topic(event)) {
+	switch (line->topic) {
 	case LOG_SESSION:
 		session(line);
 		return;
@@ -448,6 +448,11 @@ void log_postfix(struct log_line *line)
 		log_add_word(line->out, event->role.what);
 		buf_add_char(line->out, ' ');
 		log_add_quoted(line->out, event->role.detail);
+		break;
+	case LOG_LEFT_OUT:
+		begin(line, "postfix/master");
+		buf_print(line->out, "warning: %llu lines of this log left out: nobody took them",
+			  (unsigned long long)line->left_out);
 		break;
 	default:
 		begin(line, "postfix/master");

@@ -14,18 +14,14 @@
 
 static const int64_t noon = 1767268803000000; /* 2026-01-01T12:00:03Z */
 
-static const struct session session = { .id = 1,
-					.protocol = "submission",
-					.peer = "192.0.2.7:4711" };
-static const struct session outgoing = { .id = 1,
-					 .protocol = "smtp-out",
-					 .peer = "198.51.100.9:25" };
-static const struct session pop3 = { .id = 1, .protocol = "pop3", .peer = "[2001:db8::1]:99" };
+static struct session session = { .id = 1, .protocol = "submission", .peer = "192.0.2.7:4711" };
+static struct session outgoing = { .id = 1, .protocol = "smtp-out", .peer = "198.51.100.9:25" };
+static struct session pop3 = { .id = 1, .protocol = "pop3", .peer = "[2001:db8::1]:99" };
 
 static const struct {
 	enum record_log format;
 	struct trace_event event;
-	const struct session *session;
+	struct session *session;
 	const char *line;
 } table[] = {
 	{ RECORD_LOG_TEXT,
@@ -243,6 +239,34 @@ static void every_format_says_what_it_should(void **state)
 	}
 }
 
+static void each_format_says_how_many_of_its_lines_are_missing(void **state)
+{
+	static const struct {
+		enum record_log format;
+		const char *line;
+	} rows[] = {
+		{ RECORD_LOG_NONE, "" },
+		{ RECORD_LOG_TEXT, "2026-01-01T12:00:03.000000Z left-out lines=12\n" },
+		{ RECORD_LOG_JSON, "{\"time\":\"2026-01-01T12:00:03.000000Z\",\"log\":\"left-out\","
+				   "\"role\":\"role-5\",\"role_index\":2,\"lines\":12}\n" },
+		{ RECORD_LOG_POSTFIX,
+		  "Jan  1 12:00:03 mail.example postfix/master[1]: warning: 12 lines of "
+		  "this log left out: nobody took them\n" },
+		{ RECORD_LOG_DEV, "12:00:03 !! 12 lines of this log left out: nobody took them\n" },
+	};
+	const struct trace_head at = { .wall_us = noon, .role = 5, .role_index = 2 };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT_OF(rows); i++) {
+		struct buf out = BUF(1 << 10);
+
+		assert_int_equal(log_left_out(&out, rows[i].format, "mail.example", &at, 12), OK);
+		buf_add_char(&out, '\0');
+		assert_string_equal(out.at, rows[i].line);
+		buf_drop(&out);
+	}
+}
+
 /* ---- refused recipients, as Postfix's smtpd tells them ---- */
 
 static struct trace_event command_of(const char *verb, const char *line)
@@ -274,7 +298,6 @@ static void log_session(struct sessions *sessions, const struct trace_event *eve
 	for (size_t i = 0; i < count; i++) {
 		struct session *known = sessions_note(sessions, &events[i]);
 
-		log_note(RECORD_LOG_POSTFIX, known, &events[i]);
 		assert_int_equal(
 			log_event(out, RECORD_LOG_POSTFIX, "mail.example", &events[i], known), OK);
 	}
@@ -519,6 +542,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_format_says_what_it_should),
+		cmocka_unit_test(each_format_says_how_many_of_its_lines_are_missing),
 		cmocka_unit_test(each_refused_recipient_is_a_line_as_postfix_writes_it),
 		cmocka_unit_test(a_word_that_is_no_word_is_quoted),
 		cmocka_unit_test(formats_are_known_by_their_names),

@@ -156,7 +156,7 @@ void log_text(struct log_line *line)
 
 	trace_add_time(line->out, event->head.wall_us);
 	buf_add_char(line->out, ' ');
-	switch (log_topic(event)) {
+	switch (line->topic) {
 	case LOG_SESSION:
 		text_session(line);
 		break;
@@ -189,6 +189,10 @@ void log_text(struct log_line *line)
 		role(line);
 		word(line, "what", event->role.what);
 		quoted(line, "detail", event->role.detail);
+		break;
+	case LOG_LEFT_OUT:
+		buf_add(line->out, S("left-out"));
+		number(line, "lines", line->left_out);
 		break;
 	default:
 		buf_add(line->out, S("lost"));
@@ -303,7 +307,7 @@ void log_dev(struct log_line *line)
 {
 	const struct trace_event *event = line->event;
 
-	switch (log_topic(event)) {
+	switch (line->topic) {
 	case LOG_SESSION:
 		dev_session(line);
 		return;
@@ -339,6 +343,11 @@ void log_dev(struct log_line *line)
 		return;
 	case LOG_ROLE:
 		return; /* the supervisor says it on the same terminal when one falls */
+	case LOG_LEFT_OUT:
+		dev_begin(line, "!!");
+		buf_print(line->out, "%llu lines of this log left out: nobody took them\n",
+			  (unsigned long long)line->left_out);
+		return;
 	default:
 		dev_begin(line, "!!");
 		buf_print(line->out, "%llu events lost", (unsigned long long)event->lost.events);

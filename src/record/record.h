@@ -10,7 +10,8 @@
  *
  * Invariants
  *  (1) Nothing here ever waits for a disk or a terminal on the loop: reading rings, writing files and
- *      log lines, deleting and searching happen on worker threads (offload), one piece at a time.
+ *      log lines, deleting and searching happen on worker threads (offload), one piece at a time. Log
+ *      lines go their own way (outlet.h): whoever reads them, or does not, holds up nothing else.
  *  (2) What was read from a ring is the word of a role that strangers talk to: it is checked, bounded
  *      and escaped, and can hurt only what is said about that role.
  *  (3) A full disk or a damaged file costs events, never the recorder: the loss is counted

@@ -129,7 +129,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		metrics_note(&metrics, &event);
 		for (enum record_log f = RECORD_LOG_NONE; f <= RECORD_LOG_DEV; f++) {
 			buf_reset(&out);
-			log_note(f, session, &event);
 			must(log_event(&out, f, "mail.example", &event, session) == OK);
 			check_lines(buf_str(&out), f, log_topic(&event));
 		}

@@ -554,30 +554,6 @@ static void a_session_is_followed_while_it_goes_on(void **state)
 	house_done(&house);
 }
 
-static void nobody_reads_the_log(struct house *house)
-{
-	/* A pipe holds 64 KiB; these lines are more. The metrics answer all the same. */
-	for (uint64_t i = 1; i <= 1500; i++)
-		tell_session(house, i << 22, 0);
-	must(metrics_say(house, "glasspost_messages_accepted_total 1500"));
-	must(!metrics_say(house, "glasspost_log_lines_dropped_total 0"));
-}
-
-static void a_log_that_nobody_reads_holds_up_nothing(void **state)
-{
-	struct house house;
-	int deaf[2];
-
-	(void)state;
-	house_init(&house, false);
-	assert_int_equal(pipe2(deaf, O_CLOEXEC), 0);
-	house.config.log_fd = deaf[1];
-	live(&house, nobody_reads_the_log);
-	close(deaf[0]);
-	close(deaf[1]);
-	house_done(&house);
-}
-
 static void remove_and_reload(void *arg) WAITS
 {
 	struct house *house = arg;
@@ -634,7 +610,6 @@ int main(void)
 		cmocka_unit_test(what_a_slow_recorder_loses_is_counted_and_logged),
 		cmocka_unit_test(a_disk_that_fails_stops_nothing_and_is_told_once),
 		cmocka_unit_test(a_session_is_followed_while_it_goes_on),
-		cmocka_unit_test(a_log_that_nobody_reads_holds_up_nothing),
 		cmocka_unit_test(rings_come_and_go_and_the_configuration_changes),
 	};
 

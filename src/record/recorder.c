@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+enum { LOG_WAIT_MS = 250, LAST_LOG_WAIT_MS = 1000 };
 enum { COMPLAIN_MS = 60000, LEARN_OCTETS = 64 << 20, KNOWN_SLACK_US = 10000000 };
 
 /* ---- being made and ended ---- */
@@ -51,6 +52,7 @@ static void configure(struct recorder *recorder, const struct record_config *con
 	snprintf(recorder->hostname, sizeof(recorder->hostname), "%s",
 		 config->hostname ? config->hostname : "localhost");
 	recorder->config.hostname = recorder->hostname;
+	outlet_to(&recorder->outlet, config->log_fd);
 }
 
 enum err recorder_new(const char *folder, const struct record_config *config, struct recorder **out)
@@ -61,6 +63,7 @@ enum err recorder_new(const char *folder, const struct record_config *config, st
 
 	must(recorder);
 	tzset(); /* the zone's file is read before the sandbox closes */
+	outlet_init(&recorder->outlet, LIMIT_log_waiting);
 	configure(recorder, config);
 	semaphore_init(&recorder->lock, 1);
 	waitq_init(&recorder->told);
@@ -97,6 +100,7 @@ void recorder_drop(struct recorder **at)
 	LIST_EACH (link, &recorder->taps)
 		CONTAINER_OF(link, struct tap, link)->dead = true;
 	recorder_work(recorder, INT64_MAX, (int64_t)wall.tv_sec * 1000000 + wall.tv_nsec / 1000);
+	outlet_write(&recorder->outlet, LAST_LOG_WAIT_MS);
 	for (size_t i = 0; i < recorder->source_count; i++)
 		source_drop(recorder->sources[i]);
 	trace_writer_drop(&recorder->own);
@@ -106,6 +110,7 @@ void recorder_drop(struct recorder **at)
 	messages_done(&recorder->messages);
 	buf_drop(&recorder->file);
 	buf_drop(&recorder->log);
+	outlet_done(&recorder->outlet);
 	free(recorder);
 	*at = NULL;
 }
@@ -242,19 +247,53 @@ static void learn_offloaded(void *arg)
 		learn_from(recorder, &segments->list[i]);
 }
 
-void recorder_run(void *arg) WAITS
+static int64_t tick_ms(const struct recorder *recorder)
+{
+	return recorder->config.tick_ms ? recorder->config.tick_ms : TICK_MS;
+}
+
+static void log_offloaded(void *arg)
+{
+	outlet_write(arg, LOG_WAIT_MS);
+}
+
+/* Without the lock: who reads the log may be slow, or stand still, and the recorder goes on. */
+static void write_log(void *arg) WAITS
 {
 	struct recorder *recorder = arg;
+	enum err err = OK;
 
+	while (err != ERR_STOPPED) {
+		if (outlet_has(&recorder->outlet))
+			offload(OFFLOAD_OUT, log_offloaded, &recorder->outlet);
+		err = waitq_wait(&recorder->told, in_ms(tick_ms(recorder)));
+	}
+}
+
+static void learn(struct recorder *recorder) WAITS
+{
 	if (semaphore_take(&recorder->lock, NEVER))
 		return;
 	recorder->begun_at = now();
 	offload(OFFLOAD_LOG, learn_offloaded, recorder);
 	semaphore_give(&recorder->lock);
+}
+
+void recorder_run(void *arg) WAITS
+{
+	struct recorder *recorder = arg;
+	struct fiber_group log;
+
+	learn(recorder);
+	group_init(&log);
+	if (fiber_spawn(&log, "log", write_log, recorder, NULL))
+		TRACE(recorder->own, 0, 0, trouble, .err = S("LIMIT"),
+		      .detail = str_of(fault_text()));
 	while (!recorder_tick(recorder, false))
-		if (fiber_sleep(
-			    in_ms(recorder->config.tick_ms ? recorder->config.tick_ms : TICK_MS)))
-			return;
+		if (fiber_sleep(in_ms(tick_ms(recorder))))
+			break;
+	group_stop(&log);
+	group_wait_through(&log);
 }
 
 /* ---- rings and configuration ---- */

@@ -8,11 +8,12 @@
  */
 #include "record/messages.h"
 #include "record/metrics.h"
+#include "record/outlet.h"
 #include "record/record.h"
 #include "record/segments.h"
 #include "record/sessions.h"
 
-enum { TICK_MS = 50, BATCH_MAX = 1 << 20, LOG_MAX = 1 << 21, EVENTS_PER_TICK = 200000 };
+enum { TICK_MS = 50, BATCH_MAX = 1 << 20, LOG_MAX = 1 << 18, EVENTS_PER_TICK = 200000 };
 
 struct source {
 	struct record_ring ring;
@@ -61,13 +62,15 @@ struct recorder {
 	struct sessions sessions;
 	struct messages messages;
 	struct metrics metrics;
-	struct buf file; /* records on their way to the disk */
-	struct buf log;
+	struct buf file;   /* records on their way to the disk */
+	struct buf log;    /* lines on their way to the outlet */
+	uint64_t left_out; /* lines for which there was no room; to be told in the log */
 	uint64_t file_records;
 	char failure[FAULT_TEXT_MAX]; /* newest failure of the disk; "" for none */
 	/* Not under the lock: */
-	struct waitq told; /* followers, woken after each tick */
-	void *own_ring;    /* in which the recorder itself is heard */
+	struct outlet outlet; /* lines on their way to who reads them */
+	struct waitq told;    /* followers, woken after each tick */
+	void *own_ring;       /* in which the recorder itself is heard */
 	struct trace *own;
 	moment complained; /* when a failure was told last */
 };
@@ -82,5 +85,3 @@ bool known_has(const struct recorder *recorder, const struct trace_head *head);
 void recorder_work(struct recorder *recorder, int64_t cutoff_us, int64_t wall_us);
 /* Offloads recorder_work; then tells what was lost and wakes followers. */
 enum err recorder_tick(struct recorder *recorder, bool everything) WAITS;
-/* Writes recorder->log away, as far as somebody takes it. */
-void recorder_write_log(struct recorder *recorder);

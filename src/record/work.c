@@ -3,12 +3,9 @@
 #include "record/log.h"
 #include "record/recorder.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-enum { READ_AHEAD = 1 << 16, LOG_PIECE = 4096, LOG_PATIENCE_MS = 1000 };
+enum { READ_AHEAD = 1 << 16, LOG_PIECE = 1 << 16, LEFT_OUT_MAX = 1 << 10 };
 
 /* ---- merging ---- */
 
@@ -93,6 +90,46 @@ static void write_file(struct recorder *recorder, int64_t wall_us)
 	recorder->file_records = 0;
 }
 
+static void leave_out(struct recorder *recorder, uint64_t lines)
+{
+	recorder->left_out += lines;
+	recorder->metrics.log_dropped += lines;
+}
+
+/* What is missing is said where it is missing. */
+static void say_left_out(struct recorder *recorder, int64_t wall_us)
+{
+	const struct record_config *config = &recorder->config;
+	const struct trace_head at = { .wall_us = wall_us,
+				       .role = config->role,
+				       .role_index = config->role_index };
+	OWNED(buf) struct buf line = BUF(LEFT_OUT_MAX);
+
+	if (!recorder->left_out || outlet_room(&recorder->outlet) < LEFT_OUT_MAX)
+		return;
+	if (!log_left_out(&line, config->log, config->hostname, &at, recorder->left_out))
+		outlet_add(&recorder->outlet, buf_str(&line));
+	recorder->left_out = 0;
+}
+
+/* As many of the lines as there is room for; never waits for who reads them. */
+static void hand_over_log(struct recorder *recorder, int64_t wall_us)
+{
+	struct str lines = buf_str(&recorder->log);
+	struct str fitting = { 0 };
+
+	leave_out(recorder, outlet_take_lost(&recorder->outlet));
+	say_left_out(recorder, wall_us);
+	if (!recorder->left_out)
+		fitting = str_first(lines, outlet_room(&recorder->outlet));
+	if (fitting.len < lines.len)
+		fitting = str_first(fitting,
+				    str_find_last(fitting, '\n') + 1); /* STR_NONE + 1 is 0 */
+	outlet_add(&recorder->outlet, fitting);
+	leave_out(recorder, outlet_count_lines(str_from(lines, fitting.len)));
+	buf_reset(&recorder->log);
+}
+
 static void feed_taps(struct recorder *recorder, struct str record, uint64_t id,
 		      const struct session *session)
 {
@@ -130,11 +167,10 @@ static void note(struct recorder *recorder, struct str record, int64_t wall_us)
 	metrics_note(&recorder->metrics, &event);
 	session = sessions_note(&recorder->sessions, &event);
 	messages_note(&recorder->messages, &recorder->sessions, &event);
-	log_note(config->log, session, &event);
 	if (log_event(&recorder->log, config->log, config->hostname, &event, session))
-		recorder->metrics.log_dropped++;
-	if (recorder->log.len > BATCH_MAX)
-		recorder_write_log(recorder);
+		leave_out(recorder, 1);
+	if (recorder->log.len > LOG_PIECE)
+		hand_over_log(recorder, wall_us);
 	if (!list_is_empty(&recorder->taps))
 		feed_taps(recorder, record, event.head.session, session);
 }
@@ -185,64 +221,7 @@ void recorder_work(struct recorder *recorder, int64_t cutoff_us, int64_t wall_us
 		source_taken(source);
 	}
 	write_file(recorder, wall_us);
-	recorder_write_log(recorder);
+	hand_over_log(recorder, wall_us);
 	if (recorder->segments.folder >= 0)
 		segments_trim(&recorder->segments, wall_us, config->keep_us, config->keep_octets);
-}
-
-/* ---- the log ---- */
-
-/* As many whole lines as a pipe takes without blocking. */
-static struct str take_piece(struct str *lines)
-{
-	struct str piece = str_first(*lines, LOG_PIECE);
-	size_t end = str_find_last(piece, '\n');
-
-	if (end != STR_NONE)
-		piece = str_first(piece, end + 1);
-	*lines = str_from(*lines, piece.len);
-	return piece;
-}
-
-static uint64_t count_lines(struct str lines)
-{
-	uint64_t count = 0;
-
-	for (size_t i = 0; i < lines.len; i++)
-		count += lines.at[i] == '\n';
-	return count;
-}
-
-static bool write_piece(int fd, struct str piece)
-{
-	while (piece.len) {
-		struct pollfd ready = { .fd = fd, .events = POLLOUT };
-		ssize_t count;
-
-		/* A log that nobody reads must not stop the recorder: its lines are dropped. */
-		if (poll(&ready, 1, LOG_PATIENCE_MS) <= 0)
-			return false;
-		count = write(fd, piece.at, piece.len);
-		if (count < 0 && errno != EINTR && errno != EAGAIN)
-			return false;
-		if (count > 0)
-			piece = str_from(piece, (size_t)count);
-	}
-	return true;
-}
-
-void recorder_write_log(struct recorder *recorder)
-{
-	struct str lines = buf_str(&recorder->log);
-
-	while (lines.len) {
-		struct str before = lines;
-		struct str piece = take_piece(&lines);
-
-		if (!write_piece(recorder->config.log_fd, piece)) {
-			recorder->metrics.log_dropped += count_lines(before);
-			break;
-		}
-	}
-	buf_reset(&recorder->log);
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Looking on costs mail nothing that it could lose: the web role killed, watched by many, and by one who takes nothing, under load."""
+import fcntl
 import json
 import os
 import pathlib
@@ -227,3 +228,22 @@ def test_an_open_page_keeps_no_server_from_stopping(tmp_path):
     server.stop()
     assert time.monotonic() - begun < 5
     events.close()
+
+
+def test_a_log_that_nobody_reads_holds_up_neither_the_page_nor_mail(tmp_path):
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    server = Dev(tmp_path, log=os.fdopen(writer, "wb"))
+    begun = time.monotonic()
+    for number in range(40):
+        server.send(f"unread {number} {'.' * 200}")
+        assert get_json(server.web, "/api/v1/messages?limit=1")["messages"][0]["subject"].startswith(f"unread {number} ")
+    took = time.monotonic() - begun
+    got = []
+    thread = threading.Thread(target=lambda: got.extend(os.fdopen(reader, "rb")))
+    thread.start()  # now somebody reads, and nothing is missing
+    server.stop()
+    thread.join()
+    found = [int(line.split(b"unread ")[1].split()[0]) for line in got if b"unread " in line]
+    assert found == list(range(40)) and not any(b"left out" in line for line in got)
+    assert took < 20, took

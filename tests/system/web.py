@@ -29,11 +29,11 @@ def limit(name):
 
 
 class Dev:
-    """glasspost dev on a port base of its own."""
+    """glasspost dev on a port base of its own; its log goes to a file, or where `log` says."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, log=None):
         self.folder, self.base = folder, free_port_base()
-        self.log = open(folder / "log", "wb")
+        self.log = log or open(folder / "log", "wb")
         self.process = subprocess.Popen([PROGRAM, "--dir", str(folder / "d"), "dev", "--port-base", str(self.base)],
                                         stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
         self.run("ready", "--wait", "30s")
