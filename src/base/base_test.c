@@ -39,6 +39,20 @@ static void buf_stops_at_its_maximum(void **state)
 	assert_true(str_is(buf_str(&buf), S("42")));
 }
 
+static void a_buf_of_secrets_keeps_them_when_it_moves(void **state)
+{
+	OWNED(buf) struct buf buf = BUF(5000);
+
+	(void)state;
+	assert_int_equal(buf_reserve_secret(&buf, 8), OK);
+	assert_int_equal(buf_add(&buf, S("tanstaaf")), OK);
+	assert_int_equal(buf_reserve_secret(&buf, 4000), OK);
+	assert_true(str_is(buf_str(&buf), S("tanstaaf")));
+	assert_true(buf.room - buf.len >= 4000);
+	assert_int_equal(buf_reserve_secret(&buf, 4993), ERR_LIMIT);
+	assert_true(buf.failed);
+}
+
 /* Lengths around what printing finds room for without asking. */
 static void printing_takes_any_length(void **state)
 {
@@ -240,6 +254,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(arena_keeps_pieces_apart),
 		cmocka_unit_test(buf_stops_at_its_maximum),
+		cmocka_unit_test(a_buf_of_secrets_keeps_them_when_it_moves),
 		cmocka_unit_test(printing_takes_any_length),
 		cmocka_unit_test(numbers_are_digits_only),
 		cmocka_unit_test(utf8_is_strict),

@@ -7,11 +7,12 @@
 
 enum { ROOM_SMALLEST = 256 };
 
-enum err buf_reserve(struct buf *buf, size_t more)
+/* 0: there is room already; ERR_LIMIT: past max. */
+static enum err room_for(struct buf *buf, size_t more, size_t *out)
 {
 	size_t room = buf->room ? buf->room : ROOM_SMALLEST;
-	char *at;
 
+	*out = 0;
 	if (more > buf->max || buf->len > buf->max - more) {
 		buf->failed = true;
 		return ERR_LIMIT;
@@ -20,10 +21,40 @@ enum err buf_reserve(struct buf *buf, size_t more)
 		return OK;
 	while (room < buf->len + more)
 		room *= 2;
-	if (room > buf->max)
-		room = buf->max;
+	*out = room < buf->max ? room : buf->max;
+	return OK;
+}
+
+enum err buf_reserve(struct buf *buf, size_t more)
+{
+	size_t room;
+	enum err err = room_for(buf, more, &room);
+	char *at;
+
+	if (err || !room)
+		return err;
 	at = realloc(buf->at, room);
 	must(at);
+	buf->at = at;
+	buf->room = room;
+	return OK;
+}
+
+enum err buf_reserve_secret(struct buf *buf, size_t more)
+{
+	size_t room;
+	enum err err = room_for(buf, more, &room);
+	char *at;
+
+	if (err || !room)
+		return err;
+	at = malloc(room);
+	must(at);
+	if (buf->at) {
+		memcpy(at, buf->at, buf->len);
+		explicit_bzero(buf->at, buf->room);
+	}
+	free(buf->at);
 	buf->at = at;
 	buf->room = room;
 	return OK;

@@ -23,6 +23,8 @@ enum err buf_add_char(struct buf *buf, char c);
 enum err buf_print(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Room for `more` octets past len, to be written by the caller and then counted with len +=. */
 [[nodiscard]] enum err buf_reserve(struct buf *buf, size_t more);
+/* The same for what may hold a secret: where the octets have to move, their old place is overwritten. */
+[[nodiscard]] enum err buf_reserve_secret(struct buf *buf, size_t more);
 /* Forget the first `count` octets (at most len). */
 void buf_consume(struct buf *buf, size_t count);
 /* Empty it, keep the memory. */

@@ -371,7 +371,7 @@ enum err channel_send(struct channel *channel, const struct frame *head, const s
 		return fault(ERR_GONE, "the channel has ended");
 	make_room(channel);
 	start = to->len;
-	err = buf_reserve(to, FRAME_HEAD);
+	err = buf_reserve_secret(to, FRAME_HEAD);
 	if (err)
 		return fault(err, "too much waits to be sent");
 	to->len += FRAME_HEAD;
@@ -405,10 +405,15 @@ static struct str in_rest(const struct channel *channel)
 /* Forget what was given as frames; a part of a frame moves to the front. */
 static void in_compact(struct channel *channel)
 {
+	size_t before = channel->in.len;
+
 	if (channel->in_taken == channel->in.len)
 		buf_reset(&channel->in);
 	else if (channel->in_taken)
 		buf_consume(&channel->in, channel->in_taken);
+	/* Half a frame may be half a secret, and where it lay there is no frame any more to be wiped. */
+	if (channel->in.len && channel->in_taken)
+		explicit_bzero(channel->in.at + channel->in.len, before - channel->in.len);
 	channel->in_taken = 0;
 	if (channel->twin && !channel->in.len && channel->in.room > KEEP_ROOM)
 		buf_drop(&channel->in);
@@ -505,7 +510,7 @@ static enum err fill_from_socket(struct channel *channel) WAITS
 		size_t room = wanted > channel->in.len ? wanted - channel->in.len : 0;
 
 		if (!channel->drained) {
-			err = buf_reserve(&channel->in, room > READ_ROOM ? room : READ_ROOM);
+			err = buf_reserve_secret(&channel->in, room > READ_ROOM ? room : READ_ROOM);
 			if (!err)
 				err = receive_some(channel);
 			if (err != ERR_AGAIN)

@@ -232,7 +232,8 @@ enum err shape_encode(const struct shape *shape, const void *value, struct buf *
 			return err;
 		total += size;
 	}
-	err = buf_reserve(out, total);
+	/* A message before this one may have a secret in it. */
+	err = buf_reserve_secret(out, total);
 	if (err)
 		return fault(err, "no room for a message of %zu octets", total);
 	at = out->at + out->len;

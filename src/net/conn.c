@@ -16,6 +16,12 @@ struct conn *conn_new(struct stream *stream)
 	return conn;
 }
 
+void conn_wipe(struct conn *conn)
+{
+	if (conn->input_start)
+		explicit_bzero(conn->input, conn->input_start);
+}
+
 static void release_input(struct conn *conn)
 {
 	free(conn->input);
@@ -30,6 +36,8 @@ void conn_drop(struct conn **conn)
 
 	if (!c)
 		return;
+	if (c->input) /* half a line may be half a secret */
+		explicit_bzero(c->input, c->input_room);
 	release_input(c);
 	buf_drop(&c->output);
 	if (c->is_held && c->tls)
@@ -77,29 +85,50 @@ void conn_take(struct conn *conn, size_t count)
 	conn->input_start += count;
 }
 
+/* What is held goes to the front; whatever it is, no second copy of it stays behind. */
+static void move_to_front(struct conn *conn)
+{
+	size_t start = conn->input_start;
+	size_t held = conn->input_end - start;
+	size_t stale = held > start ? held : start;
+
+	if (held && start) {
+		memmove(conn->input, conn->input + start, held);
+		explicit_bzero(conn->input + stale, conn->input_end - stale);
+	}
+	conn->input_start = 0;
+	conn->input_end = held;
+}
+
+static void grow(struct conn *conn, size_t room)
+{
+	char *grown = malloc(room);
+
+	must(grown);
+	if (conn->input_end) {
+		memcpy(grown, conn->input, conn->input_end);
+		explicit_bzero(conn->input, conn->input_end);
+	}
+	free(conn->input);
+	conn->input = grown;
+	conn->input_room = room;
+}
+
 /* Room for more behind what is held; ERR_LIMIT when CONN_INPUT_MAX octets lie unread. */
 static enum err make_room(struct conn *conn)
 {
 	size_t held = conn->input_end - conn->input_start;
 	size_t wanted = conn->read_size;
-	char *grown;
 
 	if (held == CONN_INPUT_MAX)
 		return fault(ERR_LIMIT, "%d octets came in and were not taken", CONN_INPUT_MAX);
-	if (held && conn->input_start)
-		memmove(conn->input, conn->input + conn->input_start, held);
-	conn->input_start = 0;
-	conn->input_end = held;
+	move_to_front(conn);
 	if (conn->input_room - held >= wanted / 2 && conn->input_room >= wanted)
 		return OK;
 	while (wanted < held * 2 && wanted < CONN_INPUT_MAX)
 		wanted *= 2;
-	if (wanted <= conn->input_room)
-		return OK;
-	grown = realloc(conn->input, wanted);
-	must(grown);
-	conn->input = grown;
-	conn->input_room = wanted;
+	if (wanted > conn->input_room)
+		grow(conn, wanted);
 	return OK;
 }
 
@@ -193,6 +222,7 @@ static enum err skip_line(struct conn *conn, enum line_rule rule, moment deadlin
 			conn->skip_saw_cr = in.at[i] == '\r';
 		}
 		conn_take(conn, i);
+		conn_wipe(conn); /* nobody knows what it was to be */
 		if (!conn->skips_line)
 			break;
 		err = conn_fill(conn, deadline);

@@ -171,6 +171,34 @@ static void replies_leave_together_when_we_wait(struct pair *pair) WAITS
 	must(str_is(conn_input(pair->client), S("250 one\r\n250 two\r\n")));
 }
 
+static bool lies_in(const struct conn *conn, const char *text)
+{
+	return str_find_str((struct str){ conn->input, conn->input_room }, str_of(text)) !=
+	       STR_NONE;
+}
+
+static void what_was_taken_and_wiped_is_nowhere_in_the_buffer(struct pair *pair) WAITS
+{
+	char much[20'000];
+
+	memset(much, 'x', sizeof(much));
+	say(pair, S("PASS tanstaaf\r\nRSET\r\nhalf a "));
+	must(str_is(line(pair, 512, LINE_CRLF_ONLY, OK), S("PASS tanstaaf")));
+	must(lies_in(pair->server, "tanstaaf"));
+	conn_wipe(pair->server);
+	must(!lies_in(pair->server, "tanstaaf"));
+	must(str_is(line(pair, 512, LINE_CRLF_ONLY, OK), S("RSET")));
+	say(pair, S("line\r\n"));
+	must(str_is(line(pair, 512, LINE_CRLF_ONLY, OK), S("half a line")));
+	conn_wipe(pair->server); /* what moved to the front lies nowhere else */
+	must(!lies_in(pair->server, "half"));
+	say(pair, S("begin "));
+	must(conn_fill(pair->server, in_ms(LONG_MS)) == OK);
+	say(pair, (struct str){ much, sizeof(much) });
+	say(pair, S("\r\n"));
+	must(line(pair, 30'000, LINE_CRLF_ONLY, OK).len == sizeof(much) + 6);
+}
+
 static void what_never_left_is_counted_and_nothing_more_is_taken(struct pair *pair) WAITS
 {
 	char much[4096];
@@ -401,6 +429,7 @@ static void tls_1_2_has_its_own_channel_binding(struct pair *pair) WAITS
 	X(the_peers_end_is_closed)                                                                 \
 	X(an_idle_connection_holds_no_buffers)                                                     \
 	X(replies_leave_together_when_we_wait)                                                     \
+	X(what_was_taken_and_wiped_is_nowhere_in_the_buffer)                                       \
 	X(what_never_left_is_counted_and_nothing_more_is_taken)                                    \
 	X(a_peer_that_does_not_read_cannot_make_us_hold_more)                                      \
 	X(tls_may_begin_right_behind_a_proxy_header)                                               \

@@ -11,7 +11,9 @@
  *  (3) At conn_start_tls every octet read in the clear and not yet taken is thrown away
  *      (rfc3207 6: nothing sent before the handshake is ever executed), and *discarded says how many.
  *  (4) A peer that stops reading cannot make us hold more than CONN_OUTPUT_MAX octets.
- *  (5) Once writing has failed for good, or a handshake has failed, nothing more leaves: every write says so.
+ *  (5) What a session has taken and called a secret (conn_wipe) is nowhere in the connection any more: not where it lay,
+ *      not where it lay before a buffer grew, and under TLS not in the record that it came in.
+ *  (6) Once writing has failed for good, or a handshake has failed, nothing more leaves: every write says so.
  */
 #include "fiber/fiber.h"
 
@@ -43,6 +45,8 @@ enum err conn_fill_now(struct conn *conn);
 /* What was read and not taken yet; valid until the next call that waits or takes. */
 struct str conn_input(const struct conn *conn);
 void conn_take(struct conn *conn, size_t count);
+/* What was taken was a secret: it is overwritten. What conn_read_line or conn_input gave is gone; what was not taken stays. */
+void conn_wipe(struct conn *conn);
 /* Does it wait in conn_read_line with nothing half-read? Such a session may be told to go at any moment. */
 bool conn_is_idle(const struct conn *conn);
 

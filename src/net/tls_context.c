@@ -210,7 +210,7 @@ static enum err set_rules(SSL_CTX *ssl, enum tls_age age)
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					 SSL_OP_CIPHER_SERVER_PREFERENCE |
-					 SSL_OP_PRIORITIZE_CHACHA);
+					 SSL_OP_CLEANSE_PLAINTEXT | SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_max_early_data(ssl, 0); /* early data may be replayed; mail must not be */
 	SSL_CTX_set_num_tickets(ssl, 1);
 	SSL_CTX_set_verify(ssl, SSL_VERIFY_NONE, NULL);

@@ -43,6 +43,7 @@ static enum err read_response(struct pop3_session *session, struct str *out, enu
 	moment deadline = sooner(in_ms(config->session_idle), in_ms(pop3_patience_ms(session)));
 	enum err err = conn_read_line(session->conn, LIMIT_sasl_line, LINE_LF_TOO, deadline, &line);
 
+	session->has_secret = true;
 	if (err == ERR_LIMIT) {
 		*reply = POP3_REPLY_AUTH_MALFORMED;
 		return OK;
@@ -55,6 +56,7 @@ static enum err read_response(struct pop3_session *session, struct str *out, enu
 		*reply = POP3_REPLY_AUTH_CANCELLED;
 	else if (!base64_take(&session->arena, line, out))
 		*reply = POP3_REPLY_AUTH_MALFORMED;
+	conn_wipe(session->conn); /* the next line may come before the command is over */
 	return OK;
 }
 
@@ -239,6 +241,7 @@ enum err pop3_auth(struct pop3_session *session, const struct pop3_command *comm
 	if (command->has_secret && !str_is(command->secret, S("=")) &&
 	    !base64_take(&session->arena, command->secret, &initial))
 		return pop3_answer(session, POP3_REPLY_AUTH_MALFORMED);
+	conn_wipe(session->conn); /* before the next line is read */
 	buf_reset(&session->user);
 	buf_reset(&session->folder);
 	if (start(session, &exchange, initial, command->has_secret)) {

@@ -103,6 +103,7 @@ static enum err run_line(struct pop3_session *session, struct str line) WAITS
 	} else if (command.verb != POP3_NONE) {
 		session->masks_lines = false;
 	}
+	session->has_secret |= masked;
 	session->verb = command.verb;
 	session->command_at = now();
 	session->commands++;
@@ -160,14 +161,26 @@ static enum err read_line(struct pop3_session *session, struct str *line) WAITS
 	return conn_read_line(session->conn, max, LINE_LF_TOO, deadline, line);
 }
 
+/* What the trace masks the memory forgets. */
+static void forget_secrets(struct pop3_session *session)
+{
+	if (!session->has_secret)
+		return;
+	conn_wipe(session->conn);
+	arena_wipe(&session->arena);
+	session->has_secret = false;
+}
+
 static enum err run_command(struct pop3_session *session) WAITS
 {
 	struct str line;
 	enum err err;
 
+	forget_secrets(session);
 	arena_reset(&session->arena);
 	err = read_line(session, &line);
 	if (err == ERR_LIMIT) {
+		session->has_secret = true; /* nobody knows what it was to be */
 		session->verb = POP3_NONE;
 		session->commands++;
 		session->command_at = now();
@@ -280,6 +293,7 @@ static void session_done(struct pop3_session *session, enum err err) WAITS
 	/* Who was silent for too long has nothing under way that could be lost. */
 	if (!is_gone && err != ERR_TIMEOUT)
 		conn_linger(session->conn);
+	forget_secrets(session);
 	buf_drop(&session->user);
 	buf_drop(&session->folder);
 	buf_drop(&session->address);

@@ -21,6 +21,7 @@ struct pop3_session {
 	moment command_at;        /* the command under way */
 	const char *close_reason; /* set: the session ends after this command */
 	bool exempt;              /* errors and failures of this peer are not counted */
+	bool has_secret;          /* what the command under way came with is overwritten after it */
 	bool masks_lines; /* AUTH did not succeed: its responses may come as if they were commands */
 
 	char banner[POP3_BANNER]; /* the timestamp of the greeting; "" without APOP */

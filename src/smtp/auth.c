@@ -157,6 +157,7 @@ static enum err converse(struct smtp_session *s, struct exchange *exchange, stru
 	if (!err || err == ERR_LIMIT)
 		TRACE(s->service->trace, s->id, smtp_trace_flags(s) | TRACE_MASKED, command,
 		      .verb = S("AUTH"), .line = S("****"));
+	s->has_secret = true;
 	*how = RESPONSE_GIVEN;
 	if (err == ERR_LIMIT)
 		*how = RESPONSE_TOO_LONG;
@@ -164,6 +165,7 @@ static enum err converse(struct smtp_session *s, struct exchange *exchange, stru
 		*how = RESPONSE_CANCELLED;
 	else if (!err && !base64_take(&s->arena, line, out))
 		*how = RESPONSE_MALFORMED;
+	conn_wipe(s->conn); /* the next line may come before the command is over */
 	return err == ERR_LIMIT ? OK : err;
 }
 
@@ -269,6 +271,7 @@ enum err smtp_run_auth(struct smtp_session *s, const struct smtp_command *comman
 	if (!refused.code && command->has_initial &&
 	    !base64_take(&s->arena, command->initial, &initial))
 		refused = smtp_reply(SMTP_REPLY_bad_base64);
+	conn_wipe(s->conn); /* what else there is of the command lies in the arena */
 	if (refused.code)
 		return smtp_say(s, refused);
 	err = start(s, &exchange, command, initial);

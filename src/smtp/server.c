@@ -101,17 +101,17 @@ static void trace_command(struct smtp_session *s, const struct smtp_command *com
 
 	if (command->verb != SMTP_UNKNOWN && command->verb != SMTP_AUTH)
 		s->masks_lines = false;
+	/* Not well formed: it may hold a secret anywhere. */
+	has_secret |= is_auth && command->mechanism.len == 0;
+	s->has_secret |= has_secret;
 	if (!s->service->trace)
 		return;
 	if (is_response)
 		line = S("****");
+	else if (is_auth && command->mechanism.len == 0)
+		line = S("AUTH ****");
 	else if (has_secret)
 		line = str_print(&s->arena, "AUTH %.*s ****", STR_ARGS(command->mechanism));
-	else if (is_auth && command->mechanism.len == 0) {
-		/* Not well formed: it may hold a secret anywhere. */
-		line = S("AUTH ****");
-		has_secret = true;
-	}
 	TRACE(s->service->trace, s->id, smtp_trace_flags(s) | (has_secret ? TRACE_MASKED : 0),
 	      command, .verb = str_of(smtp_verb_name(command->verb)), .line = line);
 }
@@ -242,6 +242,7 @@ static enum err too_long(struct smtp_session *s) WAITS
 {
 	s->verb = SMTP_UNKNOWN;
 	s->commands++;
+	s->has_secret = true;
 	TRACE(s->service->trace, s->id, smtp_trace_flags(s) | TRACE_CUT | TRACE_MASKED, command,
 	      .verb = S(""), .line = S("****"));
 	if (s->errors + 1 >= LONG_LINES_MAX)
@@ -263,11 +264,22 @@ static enum err read_command(struct smtp_session *s, struct str *line) WAITS
 	return is_under_way ? smtp_data_waited(s, start, err) : err;
 }
 
+/* What the trace masks the memory forgets. */
+static void forget_secrets(struct smtp_session *s)
+{
+	if (!s->has_secret)
+		return;
+	conn_wipe(s->conn);
+	arena_wipe(&s->arena);
+	s->has_secret = false;
+}
+
 static enum err serve_command(struct smtp_session *s) WAITS
 {
 	struct str line;
 	enum err err;
 
+	forget_secrets(s);
 	/* Nothing outlives its command but the envelope; an idle session keeps no memory. */
 	if (conn_input(s->conn).len == 0)
 		arena_drop(&s->arena);
@@ -329,6 +341,7 @@ static void finish(struct smtp_session *s, enum err err) WAITS
 		conn_linger(s->conn);
 	}
 	trace_close(s);
+	forget_secrets(s);
 	smtp_sign_out(s);
 	smtp_envelope_reset(s);
 	buf_drop(&s->hello);

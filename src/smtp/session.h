@@ -60,6 +60,7 @@ struct smtp_session {
 	bool is_lmtp;
 	bool is_extended; /* EHLO or LHLO, not HELO */
 	bool is_exempt;   /* connections_exempt: no delays, no blame */
+	bool has_secret;  /* what the command under way came with is overwritten after it */
 	bool masks_lines; /* a sign-in did not succeed: its responses may come as if they were commands */
 	bool is_over;
 	bool is_hurried; /* it ends; nobody is waited for any more */
