@@ -5,9 +5,11 @@
  * puts the answer where the call wants it and wakes its fiber.
  *
  * A call whose deadline passed leaves its seat to the late answer: the seat counts as in flight until
- * that has come or the line has ended, so a slow callee cannot be buried in forgotten calls.
+ * that has come or the line has ended, so a slow callee cannot be buried in forgotten calls. What such an
+ * answer hands out is given back (late.h).
  */
 #include "link/channel.h"
+#include "link/late.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -232,6 +234,43 @@ static enum err take_failure(struct line *line, struct seat *seat, const struct 
 	return OK;
 }
 
+/* ---- late ones ---- */
+
+struct giving_back {
+	struct link *link;
+	struct late late;
+};
+
+static void give_back_fiber(void *arg) WAITS
+{
+	struct giving_back *giving = arg;
+
+	late_give_back(giving->link, &giving->late);
+	link_release(giving->link);
+	free(giving);
+}
+
+static enum err give_back_late(struct link *link, const struct frame *frame, int *fd)
+{
+	struct giving_back *giving;
+	struct late late;
+	enum err err = late_take(frame, fd, &late);
+
+	if (err || late_is_empty(&late))
+		return err;
+	giving = calloc(1, sizeof(*giving));
+	must(giving);
+	*giving = (struct giving_back){ link, late };
+	/* Without a fiber to spare it stays with the callee until the channel ends. */
+	if (fiber_spawn(NULL, "late answer", give_back_fiber, giving, NULL) == OK)
+		link->users++;
+	else
+		free(giving);
+	return OK;
+}
+
+/* ---- and those that come in time ---- */
+
 /* Takes *fd when the answer has a place for it. */
 static enum err take_answer(struct line *line, struct seat *seat, const struct frame *frame,
 			    int *fd)
@@ -241,7 +280,11 @@ static enum err take_answer(struct line *line, struct seat *seat, const struct f
 	enum err err;
 
 	line->link->stats.answers++;
-	if (waiting) { /* else it comes late: nobody looks at it */
+	if (!waiting) {
+		err = give_back_late(line->link, frame, fd);
+		if (err)
+			return err;
+	} else {
 		/* The receive buffer is used again at once; the answer's texts live with the caller. */
 		struct str payload = str_dup(waiting->arena, frame->payload);
 

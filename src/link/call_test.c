@@ -23,6 +23,89 @@ static void test_a_late_answer_is_dropped_and_disturbs_nobody(void **state)
 	play_everywhere(play_timeout);
 }
 
+/* ---- what comes too late to be of use ---- */
+
+/* As another role: not every one may ask for everything. */
+static void connect_as(struct stage *stage, enum role_kind role)
+{
+	struct channel *ends[2];
+
+	link_drop(&stage->link);
+	stage->link = link_new(role, SERVER);
+	make_pair(stage, ends);
+	serve(stage, ends[0], role);
+	assert_int_equal(link_attach(stage->link, 0, ends[1]), OK);
+}
+
+static void play_handed_out(struct stage *stage) WAITS
+{
+	const struct ask_password password = { .user = S("slow"), .password = S("tanstaaf") };
+	struct answer_password signed_in;
+	struct answer_maildrop_open drop;
+	struct answer_view_open view;
+	struct answer_queue_claim claim;
+	struct arena arena = { 0 };
+
+	connect_as(stage, ROLE_GATE_USER);
+	assert_int_equal(call_password(stage->link, &password, &arena, &signed_in, in_ms(10)),
+			 ERR_TIMEOUT);
+	assert_int_equal(call_maildrop_open(stage->link, &(struct ask_maildrop_open){ 0 }, &arena,
+					    &drop, in_ms(10)),
+			 ERR_TIMEOUT);
+	let_it_settle(stage);
+	assert_int_equal(stage->given_back[0], 71);
+	assert_int_equal(stage->given_back[1], 72);
+	assert_int_equal(stage->given_back[2], 73);
+	connect_as(stage, ROLE_WEB);
+	assert_int_equal(
+		call_view_open(stage->link, &(struct ask_view_open){ 0 }, &arena, &view, in_ms(10)),
+		ERR_TIMEOUT);
+	let_it_settle(stage);
+	assert_int_equal(stage->given_back[3], 74);
+	connect_as(stage, ROLE_RELAY);
+	assert_int_equal(call_queue_claim(stage->link, &(struct ask_queue_claim){ 0 }, &arena,
+					  &claim, in_ms(10)),
+			 ERR_TIMEOUT);
+	let_it_settle(stage);
+	assert_int_equal(stage->given_back[4], 75);
+	assert_int_equal(in_flight(stage), 0);
+	arena_drop(&arena);
+}
+
+static void test_what_a_late_answer_hands_out_is_given_back(void **state)
+{
+	(void)state;
+	play_everywhere(play_handed_out);
+}
+
+/* The link goes while the answer is on its way, and while it is being given back. */
+static void play_dropped(struct stage *stage) WAITS
+{
+	const struct ask_password password = { .user = S("slow"), .password = S("tanstaaf") };
+	struct answer_password signed_in;
+	struct arena arena = { 0 };
+
+	connect_as(stage, ROLE_GATE_USER);
+	assert_int_equal(call_password(stage->link, &password, &arena, &signed_in, in_ms(10)),
+			 ERR_TIMEOUT);
+	link_detach(stage->link, 0);
+	let_it_settle(stage);
+	assert_int_equal(stage->given_back[0], 0);
+	connect_as(stage, ROLE_GATE_USER);
+	assert_int_equal(call_password(stage->link, &password, &arena, &signed_in, in_ms(10)),
+			 ERR_TIMEOUT);
+	while (in_flight(stage))
+		assert_int_equal(fiber_yield(), OK);
+	arena_drop(&arena);
+}
+
+static void test_a_link_that_ends_gives_nothing_back(void **state)
+{
+	(void)state;
+	play(IN_MEMORY, play_dropped);
+	play(OVER_SOCKETS, play_dropped);
+}
+
 static bool holds_secret(const struct buf *buf)
 {
 	return buf->at && memmem(buf->at, buf->room, "tanstaaf", 8);
@@ -383,6 +466,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_late_answer_is_dropped_and_disturbs_nobody),
+		cmocka_unit_test(test_what_a_late_answer_hands_out_is_given_back),
+		cmocka_unit_test(test_a_link_that_ends_gives_nothing_back),
 		cmocka_unit_test(test_a_secret_stays_nowhere_on_its_way),
 		cmocka_unit_test(test_without_a_channel_a_call_has_patience_but_not_for_ever),
 		cmocka_unit_test(test_a_call_that_waits_for_a_channel_uses_the_first_to_come),

@@ -12,7 +12,8 @@
  *
  * Invariants
  *  (1) Calls go one way and make no circle: the table's `from` and `to` are checked by both sides.
- *  (2) Every call ends: with the answer, ERR_TIMEOUT at its deadline, or ERR_GONE when the other role
+ *  (2) Every call ends: with the answer, ERR_TIMEOUT at its deadline (what its answer hands out when it comes all the
+ *      same, a handle or a lease, is given back), or ERR_GONE when the other role
  *      died or was not there for LINK_PATIENCE_MS. A stop of the fiber does not cut it short, because
  *      what became of a commit must be known.
  *  (3) What comes from a link is checked as if an attacker had sent it: a message that is not well

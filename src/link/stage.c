@@ -61,6 +61,13 @@ static enum err serve_password(struct link_call *call, const struct ask_password
 {
 	struct stage *stage = call->context;
 
+	if (str_is(ask->user, S("slow"))) {
+		enum err err = fiber_sleep(in_ms(40));
+
+		answer->account = 71;
+		answer->sasl = 72;
+		return err;
+	}
 	stage->secret = ask->password.at;
 	answer->state = str_is(ask->password, S("tanstaaf")) ? SASL_DONE : SASL_FAILED;
 	return OK;
@@ -100,6 +107,82 @@ static enum err serve_ring(struct link_call *call, const struct ask_ring *ask,
 	return write(ask->fd, "ring", 4) == 4 ? OK : fault_errno("write");
 }
 
+static enum err serve_sign_out(struct link_call *call, const struct ask_sign_out *ask,
+			       struct answer_sign_out *answer) WAITS
+{
+	(void)answer;
+	((struct stage *)call->context)->given_back[0] = ask->account;
+	return OK;
+}
+
+static enum err serve_sasl_drop(struct link_call *call, const struct ask_sasl_drop *ask,
+				struct answer_sasl_drop *answer) WAITS
+{
+	(void)answer;
+	((struct stage *)call->context)->given_back[1] = ask->sasl;
+	return OK;
+}
+
+static enum err serve_open(struct link_call *call, const struct ask_maildrop_open *ask,
+			   struct answer_maildrop_open *answer) WAITS
+{
+	(void)call;
+	(void)ask;
+	answer->drop = 73;
+	return fiber_sleep(in_ms(40));
+}
+
+static enum err serve_close(struct link_call *call, const struct ask_maildrop_close *ask,
+			    struct answer_maildrop_close *answer) WAITS
+{
+	(void)answer;
+	((struct stage *)call->context)->given_back[2] = ask->drop;
+	return OK;
+}
+
+static enum err serve_view_open(struct link_call *call, const struct ask_view_open *ask,
+				struct answer_view_open *answer) WAITS
+{
+	(void)call;
+	(void)ask;
+	answer->view = 74;
+	return fiber_sleep(in_ms(40));
+}
+
+static enum err serve_view_close(struct link_call *call, const struct ask_view_close *ask,
+				 struct answer_view_close *answer) WAITS
+{
+	(void)answer;
+	((struct stage *)call->context)->given_back[3] = ask->view;
+	return OK;
+}
+
+/* With a body that has a descriptor, as a large one has. */
+static enum err serve_claim(struct link_call *call, const struct ask_queue_claim *ask,
+			    struct answer_queue_claim *answer) WAITS
+{
+	struct ask_maildrop_read piece = { .length = 4096 };
+	struct answer_maildrop_read read;
+	enum err err = serve_read(call, &piece, &read);
+
+	(void)ask;
+	answer->lease = 75;
+	answer->message = 76;
+	if (!err)
+		answer->body = read.octets;
+	return err ? err : fiber_sleep(in_ms(40));
+}
+
+static enum err serve_report(struct link_call *call, const struct ask_queue_report *ask,
+			     struct answer_queue_report *answer) WAITS
+{
+	(void)answer;
+	assert_int_equal(ask->message, 76);
+	assert_int_equal(ask->numbers.count, 0);
+	((struct stage *)call->context)->given_back[4] = ask->lease;
+	return OK;
+}
+
 static void note_gone(void *context, struct link_peer *peer)
 {
 	struct stage *stage = context;
@@ -116,6 +199,14 @@ static const struct link_handlers handlers = {
 	.maildrop_read = serve_read,
 	.maildrop_list = serve_list,
 	.ring = serve_ring,
+	.sign_out = serve_sign_out,
+	.sasl_drop = serve_sasl_drop,
+	.maildrop_open = serve_open,
+	.maildrop_close = serve_close,
+	.view_open = serve_view_open,
+	.view_close = serve_view_close,
+	.queue_claim = serve_claim,
+	.queue_report = serve_report,
 	.gone = note_gone,
 };
 

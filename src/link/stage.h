@@ -24,7 +24,8 @@ struct stage {
 	unsigned served;
 	unsigned gone;
 	unsigned failed;
-	const char *secret; /* where the callee found the last password */
+	uint64_t given_back[5]; /* handles and a lease, in the order of struct late */
+	const char *secret;     /* where the callee found the last password */
 	void (*run)(struct stage *stage);
 };
 
