@@ -150,6 +150,13 @@ def test_an_answer_shows_the_rule_and_its_line_of_the_configuration():
         check("reason", server.base + 80, account=ALICE, password=PASSWORD)
 
 
+def test_a_sign_in_that_ends_in_the_middle_is_asked_for_again_and_all_goes_on():
+    with Server(accounts={ALICE: PASSWORD}, config=f'web_admins = {{"{ALICE}"}}\n') as server:
+        need_page(server.base + 80)
+        speak(server.port("smtp"), ["EHLO here.example", "QUIT"])
+        check("signedOut", server.base + 80, account=ALICE, password=PASSWORD)
+
+
 def test_the_journey_of_a_greylisted_and_retried_message_after_signing_in(tmp_path):
     need_outside()
     places = {"there": some_address(), "later": some_address()}

@@ -577,6 +577,11 @@ async function queue() {
 	await until(async () => await page.locator("dialog.confirm").count() === 0, "the question is gone");
 	must(await row(second).count() === 1, "nothing was deleted");
 	await row(second).locator(".do-delete").click();
+	await page.keyboard.press("Enter");
+	await until(async () => await page.locator("dialog.confirm").count() === 0, "the question is gone");
+	must(await page.evaluate(() => document.activeElement?.classList.contains("do-delete")), "the keys are where they were");
+	must(await row(second).count() === 1, "nothing was deleted");
+	await row(second).locator(".do-delete").click();
 	await page.click("dialog.confirm .danger");
 	await said(`${second} is out of the queue`);
 	await until(async () => await row(second).count() === 0, "the row is gone", 8000);
@@ -591,7 +596,31 @@ async function queue() {
 	return {};
 }
 
-const CHECKS = { queue, live, player, explained, codes, post, layers, guide, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
+/* A sign-in that ends in the middle: the form comes by itself, and what was looked at or wanted after it. */
+async function signedOut() {
+	const { browser, page, faults } = await open(base, { path: "#/sessions" });
+	const signOut = () => page.evaluate(async () => (await fetch("api/v1/sign-out", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" })).status);
+	await signIn(page);
+	await page.waitForSelector(".sessions a.item");
+	must(await signOut() === 200, "signed out");
+	await page.click(".sessions a.item");
+	await page.waitForSelector("form.sign-in");
+	await signIn(page);
+	await page.waitForSelector(".film .row.is-now");
+	await page.goto(`${base}#/sessions`);
+	await page.waitForSelector(".home .live:not(.broken)");
+	must(await signOut() === 200, "signed out");
+	/* The server looks now and then whether who follows may still do so. */
+	await page.waitForSelector("form.sign-in", { timeout: 45_000 });
+	await signIn(page);
+	await page.waitForSelector(".home .live:not(.broken)");
+	await page.waitForSelector(".sessions a.item");
+	await browser.close();
+	must(!faults.length, faults.join("\n"));
+	return {};
+}
+
+const CHECKS = { queue, signedOut, live, player, explained, codes, post, layers, guide, follow, journey, reason, elsewhere, axe, attacks, large, forEveryone };
 try {
 	must(Object.hasOwn(CHECKS, check), `there is no check ${check}; there are ${Object.keys(CHECKS).join(", ")}`);
 	console.log(JSON.stringify(await CHECKS[check]()));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // docs/api.md from the page's side.
+import { Watched } from "./store.ts";
 import { inOrder, parseLine, parseTrace, type TraceEvent } from "./trace/event.ts";
 
 export interface Info {
@@ -78,10 +79,24 @@ async function failure(response: Response): Promise<ApiError> {
 	return new ApiError(response.status, error, hint);
 }
 
+/* Counts the answers after which whoever looks may not be signed in any more: somebody should ask who it is. */
+export const doubts = new Watched(0);
+
+function doubt(): void {
+	doubts.set(doubts.value + 1);
+}
+
+async function refused(response: Response, path: string): Promise<ApiError> {
+	/* Of a sign-in, 401 is about the password. */
+	if (response.status === 401 && path !== "sign-in")
+		doubt();
+	return failure(response);
+}
+
 async function get(path: string): Promise<Response> {
 	const response = await fetch(`api/v1/${path}`, { credentials: "same-origin" });
 	if (!response.ok)
-		throw await failure(response);
+		throw await refused(response, path);
 	return response;
 }
 
@@ -93,7 +108,7 @@ async function post(path: string, body: unknown): Promise<void> {
 		body: JSON.stringify(body),
 	});
 	if (!response.ok)
-		throw await failure(response);
+		throw await refused(response, path);
 }
 
 /* Nobody reads more of a letter on a screen; the whole is there as a file. */
@@ -131,27 +146,56 @@ export const api = {
 	signOut: () => post("sign-out", {}),
 };
 
-/* Events as they happen: of one session, or of all. The browser goes on by itself where a connection broke. */
+const AGAIN_MS = 3000;
+
+/*
+ * Events as they happen: of one session, or of all. Where a connection broke the browser goes on by itself, from the
+ * newest event that it knows; where it was refused it gives up, and we do not: a server may be starting, or have too
+ * many who look on. `onLost(0)`: it goes on, and nobody knows what was missed.
+ */
 export function follow(
 	session: string | null,
 	on: (event: TraceEvent) => void,
 	onLost: (events: number) => void = () => {},
 	onState: (isConnected: boolean) => void = () => {},
 ): () => void {
-	const stream = new EventSource(`api/v1/events${session ? `?session=${encodeURIComponent(session)}` : ""}`);
-	stream.addEventListener("trace", (message: MessageEvent<string>) => {
-		const event = parseLine(message.data);
-		if (event)
-			on(event);
-	});
-	stream.addEventListener("lost", (message: MessageEvent<string>) => {
-		try {
-			onLost(Number((JSON.parse(message.data) as { events?: unknown }).events) || 0);
-		} catch {
-			onLost(0);
-		}
-	});
-	stream.onopen = () => onState(true);
-	stream.onerror = () => onState(false);
-	return () => stream.close();
+	let stream: EventSource;
+	let again: ReturnType<typeof setTimeout> | undefined;
+	let wasBroken = false;
+	const open = () => {
+		let isResumable = false;
+		stream = new EventSource(`api/v1/events${session ? `?session=${encodeURIComponent(session)}` : ""}`);
+		stream.addEventListener("trace", (message: MessageEvent<string>) => {
+			isResumable = true;
+			const event = parseLine(message.data);
+			if (event)
+				on(event);
+		});
+		stream.addEventListener("lost", (message: MessageEvent<string>) => {
+			try {
+				onLost(Number((JSON.parse(message.data) as { events?: unknown }).events) || 0);
+			} catch {
+				onLost(0);
+			}
+		});
+		stream.onopen = () => {
+			onState(true);
+			if (wasBroken && !isResumable)
+				onLost(0);
+			wasBroken = false;
+		};
+		stream.onerror = () => {
+			onState(false);
+			wasBroken = true;
+			if (stream.readyState !== EventSource.CLOSED)
+				return;
+			doubt();
+			again = setTimeout(open, AGAIN_MS);
+		};
+	};
+	open();
+	return () => {
+		clearTimeout(again);
+		stream.close();
+	};
 }

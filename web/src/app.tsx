@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, ApiError, type Info } from "./api.ts";
+import { api, ApiError, doubts, type Info } from "./api.ts";
 import { route, linkTo } from "./route.ts";
 import { Home } from "./screens/home.tsx";
 import { SignIn } from "./screens/signin.tsx";
@@ -34,6 +34,8 @@ export function App() {
 		setProblem(null);
 	}, setProblem);
 	useEffect(() => void ask(), []);
+	/* Signed out in the middle: then the form is shown, and what was looked at after it. */
+	useEffect(() => doubts.watch(() => void api.info().then(setInfo, () => {})), []);
 
 	const isOwn = ["open", "file", "guide", "film"].includes(here.screen);
 	const mustSignIn = !isOwn && ((info?.sign_in && !info.account) || (problem instanceof ApiError && problem.status === 401));
@@ -63,8 +65,13 @@ function Shown({ screen, id, at, info }: { screen: string; id: string; at: strin
 	const [loaded, setLoaded] = useState<{ screen: string; Component: Screen } | null>(null);
 	const [problem, setProblem] = useState<Error | null>(null);
 	useEffect(() => {
-		if (lazy)
-			lazy().then((Component) => setLoaded({ screen, Component }), setProblem);
+		/* The one that was wanted last, whichever comes last. */
+		let isGone = false;
+		setProblem(null);
+		lazy?.().then((Component) => isGone || setLoaded({ screen, Component }), (failure: Error) => isGone || setProblem(failure));
+		return () => {
+			isGone = true;
+		};
 	}, [screen]);
 	if (!lazy)
 		return <Home tab={screen} info={info} />;

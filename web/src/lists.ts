@@ -70,6 +70,12 @@ export function sessionsJoined(asked: SessionRow[], live: LiveSession[]): LiveSe
 	return [...known.values(), ...joined].sort((a, b) => b.start.localeCompare(a.start)).slice(0, ROWS_MAX);
 }
 
+/* The newest first, however many were asked for; what the answer tells of a message is newer than what is known. */
+export function messagesJoined(asked: MessageRow[], live: MessageRow[]): MessageRow[] {
+	const told = new Set(asked.map((row) => row.message));
+	return [...live.filter((row) => !told.has(row.message)), ...asked].sort((a, b) => b.time.localeCompare(a.time)).slice(0, ROWS_MAX);
+}
+
 /* Of an attempt elsewhere; "unknown": nobody knows whether it arrived, so it is tried again. */
 const STATE_OF_ATTEMPT: Record<string, string> = { delivered: "delivered", relayed: "delivered", deferred: "deferred", unknown: "deferred" };
 

@@ -56,14 +56,15 @@ function Confirm({ recipient, onAnswer }: { recipient: string; onAnswer: (yes: b
 	const dialog = useRef<HTMLDialogElement>(null);
 	/* With the drawing, not after it: a key that comes between would go to what lies behind. */
 	useLayoutEffect(() => dialog.current?.showModal(), []);
+	/* Closed, not only taken away: so the keys go back to the button that asked. */
 	return (
-		<dialog ref={dialog} class="confirm" onCancel={() => onAnswer(false)} aria-labelledby="confirm-title">
+		<dialog ref={dialog} class="confirm" onClose={(event) => onAnswer(event.currentTarget.returnValue === "yes")} aria-labelledby="confirm-title">
 			<h2 id="confirm-title">{t("queue.delete.ask")}</h2>
 			<p><code>{recipient}</code></p>
 			<p class="hint">{t("queue.delete.what")}</p>
 			<p class="confirm-buttons">
-				<button type="button" autofocus onClick={() => onAnswer(false)}>{t("queue.delete.no")}</button>
-				<button type="button" class="danger" onClick={() => onAnswer(true)}>{t("queue.delete.yes")}</button>
+				<button type="button" autofocus onClick={() => dialog.current?.close()}>{t("queue.delete.no")}</button>
+				<button type="button" class="danger" onClick={() => dialog.current?.close("yes")}>{t("queue.delete.yes")}</button>
 			</p>
 		</dialog>
 	);

@@ -64,7 +64,9 @@ export class Player {
 	}
 
 	private arrive(events: TraceEvent[]): void {
-		this.waiting.push(...events);
+		/* One by one: a long session that is told again is more than a call takes arguments. */
+		for (const event of events)
+			this.waiting.push(event);
 		if (!this.drawFrame)
 			this.drawFrame = requestAnimationFrame(() => {
 				this.drawFrame = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A film of the guide: the same player over a kept trace, with what to look at beside it.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 import { film, myths, placesOf, stopsOf, type FilmFile, type Myth } from "../guide/guide.ts";
 import { Icon } from "../parts/icons.tsx";
 import { Trouble } from "../parts/trouble.tsx";
@@ -67,7 +67,8 @@ function Strip({ player, myth, file, number, stop }: { player: Player; myth: Myt
 			player.setOpen(new Set([...player.open, row.to]));
 		player.seek(place(index));
 	};
-	useEffect(() => {
+	/* Before the film is seen: whoever steps at once would be taken back. */
+	useLayoutEffect(() => {
 		if (stop > 0)
 			seek(stop - 1);
 	}, [stop]);

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, follow, type Info, type MessageRow, type QueueRow } from "../api.ts";
 import { clock, day, moment, octets, span } from "../format.ts";
-import { matches, messagesAfter, ROWS_MAX, sessionsAfter, sessionsJoined, type LiveSession } from "../lists.ts";
+import { matches, messagesAfter, messagesJoined, sessionsAfter, sessionsJoined, type LiveSession } from "../lists.ts";
 import { Icon, Mark } from "../parts/icons.tsx";
 import { QueueActions } from "../parts/queue_actions.tsx";
 import { Trouble } from "../parts/trouble.tsx";
@@ -18,6 +18,7 @@ const QUEUE_KINDS = new Set(["queued", "claimed", "attempt", "queue_change", "no
 /* What several recipients of a message add up to, only the server knows. */
 const MESSAGE_KINDS = new Set(["accept", "deliver", "attempt", "queue_change"]);
 const MESSAGES_EVERY_MS = 2000;
+const LOST_MS = 500;
 
 interface Lists {
 	sessions: LiveSession[];
@@ -46,25 +47,28 @@ function useLists(): { lists: Lists | null; problem: Error | null; lost: number;
 		show();
 	}, () => {});
 	const askMessages = () => api.messages().then((messages) => {
-		const known = new Set(messages.map((row) => row.message));
-		now.current.messages = [...now.current.messages.filter((row) => !known.has(row.message)), ...messages].slice(0, ROWS_MAX);
+		now.current.messages = messagesJoined(messages, now.current.messages);
 		show();
 	}, () => {});
 	const ask = () => Promise.all([api.sessions(), api.messages(), api.queue().catch(() => [])]).then(([sessions, messages, queue]) => {
-		const known = new Set(messages.map((row) => row.message));
 		now.current = {
 			sessions: sessionsJoined(sessions, now.current.sessions),
-			messages: [...now.current.messages.filter((row) => !known.has(row.message)), ...messages],
+			messages: messagesJoined(messages, now.current.messages),
 			queue,
 		};
 		asked.current = true;
 		setProblem(null);
 		show();
-	}, setProblem);
+	}, (failure: Error) => {
+		/* What is shown already stays: the lists are asked for again when the live events go on. */
+		if (!asked.current)
+			setProblem(failure);
+	});
 
 	useEffect(() => {
 		let queueTimer = 0;
 		let messagesTimer = 0;
+		let lostTimer = 0;
 		const on = (event: TraceEvent) => {
 			now.current.sessions = sessionsAfter(now.current.sessions, event);
 			now.current.messages = messagesAfter(now.current.messages, event);
@@ -82,13 +86,17 @@ function useLists(): { lists: Lists | null; problem: Error | null; lost: number;
 		};
 		const stop = follow(null, on, (events) => {
 			setLost((n) => n + events);
-			void ask();
+			lostTimer ||= window.setTimeout(() => {
+				lostTimer = 0;
+				void ask();
+			}, LOST_MS);
 		}, setConnected);
 		void ask();
 		return () => {
 			stop();
 			clearTimeout(queueTimer);
 			clearTimeout(messagesTimer);
+			clearTimeout(lostTimer);
 			cancelAnimationFrame(draw.current);
 		};
 	}, []);

@@ -27,6 +27,7 @@ export function JourneyScreen({ id }: { id: string; at: string; info: Info | nul
 	const gathering = useRef(new Gathering());
 	useEffect(() => {
 		let isGone = false;
+		let isShown = false;
 		const take = (more: readonly TraceEvent[]) => {
 			if (gathering.current.add(more))
 				setEvents([...gathering.current.events]);
@@ -34,18 +35,22 @@ export function JourneyScreen({ id }: { id: string; at: string; info: Info | nul
 		const ask = () => Promise.all([api.message(id), api.messageEvents(id)]).then(([found, told]) => {
 			if (isGone)
 				return;
+			isShown = true;
 			setDetail(found);
 			take(told);
-		}, setProblem);
+		}, (failure: Error) => isGone || isShown || setProblem(failure));
 		/* An attempt under way shows when it is reported; what led to it is asked for then. */
 		let timer = 0;
+		const askSoon = () => {
+			timer ||= window.setTimeout(() => {
+				timer = 0;
+				void ask();
+			}, 300);
+		};
 		const stop = follow(null, (event) => {
-			if ((text(event, "message") === id || text(event, "about") === id) && !timer)
-				timer = window.setTimeout(() => {
-					timer = 0;
-					void ask();
-				}, 300);
-		});
+			if (text(event, "message") === id || text(event, "about") === id)
+				askSoon();
+		}, askSoon);
 		void ask();
 		/* Who may not read the text has the journey all the same. */
 		api.messageHeader(id).then((found) => isGone || setHeader(found), (failure: Error) => {

@@ -29,6 +29,13 @@ function numberOf(value: unknown): number {
 	return typeof value === "number" && Number.isFinite(value) ? value : 0;
 }
 
+/* Of what is no time that a calendar has, 0: it would end the drawing of the page. */
+const WALL_MAX = 8.64e18;
+
+function timeOf(wall_us: number): number {
+	return Math.abs(wall_us) <= WALL_MAX ? wall_us : 0;
+}
+
 export function eventOf(value: unknown): TraceEvent | null {
 	if (typeof value !== "object" || value === null)
 		return null;
@@ -43,7 +50,7 @@ export function eventOf(value: unknown): TraceEvent | null {
 	return {
 		kind,
 		session: textOf(from["session"]) || null,
-		wall_us: numberOf(from["wall_us"]) || Date.parse(textOf(from["time"])) * 1000 || 0,
+		wall_us: timeOf(numberOf(from["wall_us"]) || Date.parse(textOf(from["time"])) * 1000 || 0),
 		at_us: numberOf(from["at_us"]),
 		sequence: numberOf(from["sequence"]),
 		role: textOf(from["role"]),
