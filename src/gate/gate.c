@@ -71,11 +71,6 @@ static enum err gate_reload(struct role *role) WAITS
 	return OK;
 }
 
-static enum err gate_certificate(struct role *role) WAITS
-{
-	return renew_ports(gate_of(role));
-}
-
 void gate_hang_up(struct gate *gate)
 {
 	if (gate->is_closing && list_is_empty(&gate->visits) && gate->role->store)
@@ -153,8 +148,8 @@ static const struct control_command *const gate_tables[] = { gate_commands, NULL
 #define GATE_ROLE(role_kind)                                                                       \
 	{                                                                                          \
 		.kind = role_kind, .begin = gate_begin, .listen = gate_listen,                     \
-		.reload = gate_reload, .certificate = gate_certificate, .stop = gate_stop,         \
-		.end = gate_end, .commands = gate_tables, .prepare = tls_prepare,                  \
+		.reload = gate_reload, .stop = gate_stop, .end = gate_end,                         \
+		.commands = gate_tables, .prepare = tls_prepare,                                   \
 	}
 
 const struct role_ops gate_mx_role = GATE_ROLE(ROLE_GATE_MX);

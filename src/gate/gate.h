@@ -7,7 +7,7 @@
  *
  * Invariants
  *  (1) A connection that a cap or a network list refuses costs no fiber, no TLS and no call.
- *  (2) A reload or a new certificate changes sessions that begin after it; the others keep what they
+ *  (2) A reload, of the certificate too, changes sessions that begin after it; the others keep what they
  *      began with, counted.
  *  (3) No connection is accepted before the store has told the list of networks; after that the gate is told
  *      when it changes, and while the store is away what was last known holds.

@@ -110,13 +110,14 @@ static struct str config_text(const struct scene *scene, struct buf *out, const 
 	return buf_str(out);
 }
 
-static void certify(struct role *role) WAITS
+static void certify(struct role *role)
 {
 	OWNED(buf) struct buf chain = BUF(8192);
 	OWNED(buf) struct buf key = BUF(8192);
 
 	certificate_print("one.example", &chain, &key);
-	must(role_set_certificate(role, buf_str(&chain), buf_str(&key)) == OK);
+	must(role_set_certificate(role, &(struct role_certificate){ .chain = buf_str(&chain),
+								    .key = buf_str(&key) }) == OK);
 }
 
 static void scene_fiber(void *arg) WAITS
@@ -281,7 +282,7 @@ static void under_stress_pop3(struct scene *scene) WAITS
 	moment start = now();
 
 	scene->protocol = "pop3";
-	must(role_reload(scene->role, config_text(scene, &text, "one.example")) == OK);
+	must(role_reload(scene->role, config_text(scene, &text, "one.example"), NULL) == OK);
 	for (size_t i = 0; i < COUNT_OF(in); i++) {
 		in[i] = dial(scene);
 		must(hears(in[i], "+OK "));
@@ -304,7 +305,7 @@ static void under_stress_by_a_reload(struct scene *scene) WAITS
 		must(hears(in[i], "220 "));
 	}
 	scene->options = "connections_max = 10\nsession_stress_idle = 1s\n";
-	must(role_reload(scene->role, config_text(scene, &text, "one.example")) == OK);
+	must(role_reload(scene->role, config_text(scene, &text, "one.example"), NULL) == OK);
 	says(in[8], "NOOP\r\n");
 	must(hears(in[8], "250 ") && hears(in[8], "421 4.4.2 "));
 	for (size_t i = 0; i < COUNT_OF(in); i++)
@@ -384,15 +385,14 @@ static void reloading(struct scene *scene) WAITS
 	struct conn *fresh;
 
 	must(hears(old, "220 one.example "));
-	must(role_reload(scene->role, config_text(scene, &text, "two.example")) == OK);
-	certify(scene->role);
+	must(role_reload(scene->role, config_text(scene, &text, "two.example"), NULL) == OK);
 	fresh = dial(scene);
 	must(hears(fresh, "220 two.example "));
 	says(old, "EHLO c\r\n");
 	must(hears(old, "250 "));
 	says(old, "QUIT\r\n");
 	must(hears(old, "221 2.0.0 one.example "));
-	must(role_reload(scene->role, S("hostname = \n")) != OK);
+	must(role_reload(scene->role, S("hostname = \n"), NULL) != OK);
 	must(sends_mail(scene));
 	conn_drop(&old);
 	conn_drop(&fresh);
@@ -405,8 +405,8 @@ static void reloading_without_the_listener(struct scene *scene) WAITS
 
 	must(hears(old, "220 "));
 	must(role_reload(scene->role,
-			 S("hostname = one.example\nlistener \"other\" {\nprotocol = smtp\n}\n")) ==
-	     OK);
+			 S("hostname = one.example\nlistener \"other\" {\nprotocol = smtp\n}\n"),
+			 NULL) == OK);
 	must(!fiber_sleep(in_ms(50)));
 	must(stream_connect(&scene->at, in_ms(500), &stream) != OK);
 	says(old, "EHLO c\r\n");
@@ -414,18 +414,22 @@ static void reloading_without_the_listener(struct scene *scene) WAITS
 	conn_drop(&old);
 }
 
-/* Whoever gives it is told, and the one before it serves on, also where a listener comes later. */
+/* Whoever gives it is told; the one before it serves on, and with it the configuration. */
 static void a_broken_certificate(struct scene *scene) WAITS
 {
-	struct str before = str_dup(&scene->arena, scene->role->chain);
+	const struct role_certificate nonsense = { S("nonsense"), S("nonsense"), S("nonsense") };
+	OWNED(buf) struct buf text = BUF(8192);
+	struct str before = str_dup(&scene->arena, scene->role->certificate.chain);
 	struct tls_context *tls;
 	struct conn *conn;
 
-	must(role_set_certificate(scene->role, S("nonsense"), S("nonsense")) == ERR_TLS);
+	must(role_reload(scene->role, config_text(scene, &text, "two.example"), &nonsense) ==
+	     ERR_TLS);
 	must(strstr(fault_text(), "listener mx: "));
-	must(str_is(scene->role->chain, before));
+	must(str_is(scene->role->certificate.chain, before));
+	must(scene->role->certificate.client_ca.len == 0);
 	conn = dial(scene);
-	must(hears(conn, "220 "));
+	must(hears(conn, "220 one.example "));
 	says(conn, "EHLO c\r\nSTARTTLS\r\n");
 	must(hears(conn, "250 ") && hears(conn, "220 "));
 	must(tls_client_context_new(before, &tls) == OK);
@@ -503,7 +507,7 @@ static void banned(struct scene *scene) WAITS
 	struct conn *conn;
 
 	scene->protocol = "submission";
-	must(role_reload(scene->role, config_text(scene, &text, "one.example")) == OK);
+	must(role_reload(scene->role, config_text(scene, &text, "one.example"), NULL) == OK);
 	conn = dial(scene);
 	must(hears(conn, "220 "));
 	caps_blame(gate->caps, &CONTAINER_OF(gate->visits.next, struct visit, link)->counted, 5);

@@ -19,16 +19,17 @@ static enum tls_age tls_age_of(const struct config_listener *listener)
 static enum err make_tls(struct gate *gate, struct generation *generation)
 {
 	const struct config_listener *listener = generation->listener;
+	const struct role_certificate *certificate = &gate->role->certificate;
 	const char *alpn = listener->kind == PROTOCOL_POP3 ? "pop3" : "smtp";
 	char detail[FAULT_TEXT_MAX];
 	enum err err;
 
-	if (listener->tls_mode == TLS_MODE_NONE || gate->role->chain.len == 0)
+	if (listener->tls_mode == TLS_MODE_NONE || certificate->chain.len == 0)
 		return OK;
-	err = tls_context_new(gate->role->chain, gate->role->key, tls_age_of(listener), alpn,
+	err = tls_context_new(certificate->chain, certificate->key, tls_age_of(listener), alpn,
 			      &generation->tls);
 	if (!err && listener->client_certificates)
-		err = tls_context_ask_clients(generation->tls, gate->role->client_ca);
+		err = tls_context_ask_clients(generation->tls, certificate->client_ca);
 	if (!err)
 		return OK;
 	snprintf(detail, sizeof(detail), "%s", fault_text());

@@ -64,7 +64,7 @@ struct visit {
 /* Accept from this listener from now on; owns it. */
 [[nodiscard]] enum err port_open(struct gate *gate, struct str name, struct listener *listener);
 /*
- * Its configuration or the certificate changed. First all ports prepare for it, without a wait; then all of them
+ * A reload. First all ports prepare for it, without a wait; then all of them
  * take it over (a listener that is no more in it is closed), or, where one could not, all of them leave it.
  */
 [[nodiscard]] enum err port_prepare(struct port *port);

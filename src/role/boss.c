@@ -92,10 +92,10 @@ static enum err boss_listen(struct link_call *call, const struct ask_listen *ask
 static enum err boss_certificate(struct link_call *call, const struct ask_certificate *ask,
 				 struct answer_certificate *answer) WAITS
 {
-	enum err err = role_set_client_ca(call->context, ask->client_ca);
+	const struct role_certificate certificate = { ask->chain, ask->key, ask->client_ca };
 
 	(void)answer;
-	return err ? err : role_set_certificate(call->context, ask->chain, ask->key);
+	return role_set_certificate(call->context, &certificate);
 }
 
 static enum err boss_begin(struct link_call *call, const struct ask_begin *ask,
@@ -113,13 +113,14 @@ static enum err boss_begin(struct link_call *call, const struct ask_begin *ask,
 static enum err boss_reload(struct link_call *call, const struct ask_reload *ask,
 			    struct answer_reload *answer) WAITS
 {
+	const struct role_certificate certificate = { ask->chain, ask->key, ask->client_ca };
 	struct str config;
 	enum err err = body_map(&ask->config, &config);
 
 	(void)answer;
 	if (err)
 		return err;
-	err = role_reload(call->context, config);
+	err = role_reload(call->context, config, &certificate);
 	body_unmap(&ask->config, config);
 	return err;
 }

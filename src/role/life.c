@@ -11,14 +11,15 @@ struct life *life_of(struct role *role)
 	return CONTAINER_OF(role, struct life, role);
 }
 
-static const struct role_pair no_pair = { BUF(65536), BUF(65536) };
+static const struct role_pems no_pems = { BUF(65536), BUF(65536), BUF(262144) };
 
-static void drop_pair(struct role_pair *pair)
+static void pems_drop(struct role_pems *pems)
 {
-	if (pair->key.at)
-		explicit_bzero(pair->key.at, pair->key.len);
-	buf_drop(&pair->key);
-	buf_drop(&pair->chain);
+	if (pems->key.at)
+		explicit_bzero(pems->key.at, pems->key.len);
+	buf_drop(&pems->key);
+	buf_drop(&pems->chain);
+	buf_drop(&pems->client_ca);
 }
 
 struct role *role_new(const struct role_ops *ops)
@@ -29,8 +30,7 @@ struct role *role_new(const struct role_ops *ops)
 	life->role.ops = ops;
 	life->role.kind = ops->kind;
 	life->role.folder = "";
-	life->pair = no_pair;
-	life->client_ca = BUF(262144);
+	life->pems = no_pems;
 	group_init(&life->role.fibers);
 	waitq_init(&life->over_queue);
 	return &life->role;
@@ -213,43 +213,38 @@ static void tell(const struct life *life, struct str what)
 	TRACE(life->role.trace, 0, 0, role, .what = what, .detail = str_of(pid));
 }
 
-enum err role_set_client_ca(struct role *role, struct str client_ca)
+static enum err pems_copy(const struct role_certificate *from, struct role_pems *out)
 {
-	struct life *life = life_of(role);
-
-	buf_reset(&life->client_ca);
-	if (buf_add(&life->client_ca, client_ca))
-		return fault(ERR_LIMIT, "client_ca is too large");
-	role->client_ca = buf_str(&life->client_ca);
-	return OK;
+	*out = no_pems;
+	if (!buf_add(&out->chain, from->chain) && !buf_add(&out->key, from->key) &&
+	    !buf_add(&out->client_ca, from->client_ca))
+		return OK;
+	pems_drop(out);
+	return fault(ERR_LIMIT, "the certificate, its key or client_ca is too large");
 }
 
-static void use_pair(struct life *life, const struct role_pair *pair)
+static void use_pems(struct life *life, const struct role_pems *pems)
 {
-	life->pair = *pair;
-	life->role.chain = buf_str(&life->pair.chain);
-	life->role.key = buf_str(&life->pair.key);
+	life->pems = *pems;
+	life->role.certificate = (struct role_certificate){
+		.chain = buf_str(&life->pems.chain),
+		.key = buf_str(&life->pems.key),
+		.client_ca = buf_str(&life->pems.client_ca),
+	};
 }
 
-/* Where it cannot be used the one before serves on, and listeners that come later have that one too. */
-enum err role_set_certificate(struct role *role, struct str chain, struct str key) WAITS
+enum err role_set_certificate(struct role *role, const struct role_certificate *certificate)
 {
 	struct life *life = life_of(role);
-	struct role_pair before = life->pair;
-	struct role_pair fresh = no_pair;
-	enum err err = OK;
+	struct role_pems fresh;
+	enum err err = life->begun ? fault(ERR_PROTOCOL, "after begin it comes with a reload")
+				   : pems_copy(certificate, &fresh);
 
-	if (buf_add(&fresh.chain, chain) || buf_add(&fresh.key, key)) {
-		drop_pair(&fresh);
-		return fault(ERR_LIMIT, "the certificate is too large");
-	}
-	use_pair(life, &fresh);
-	if (life->begun && role->ops->certificate)
-		err = role->ops->certificate(role);
 	if (err)
-		use_pair(life, &before);
-	drop_pair(err ? &fresh : &before);
-	return err;
+		return err;
+	pems_drop(&life->pems);
+	use_pems(life, &fresh);
+	return OK;
 }
 
 static void gather_commands(struct life *life)
@@ -286,11 +281,34 @@ enum err role_begin(struct role *role) WAITS
 	return err;
 }
 
-enum err role_reload(struct role *role, struct str config) WAITS
+static enum err take_over(struct life *life, struct config *fresh, const struct role_pems *pems)
+	WAITS
+{
+	struct role *role = &life->role;
+	struct config *old = role->config;
+	struct role_pems before = life->pems;
+	enum err err = OK;
+
+	role->config = fresh;
+	use_pems(life, pems);
+	if (role->ops->reload)
+		err = role->ops->reload(role);
+	if (!err) {
+		config_unref(&old);
+		pems_drop(&before);
+		return OK;
+	}
+	role->config = old;
+	use_pems(life, &before);
+	return err;
+}
+
+enum err role_reload(struct role *role, struct str config,
+		     const struct role_certificate *certificate) WAITS
 {
 	struct life *life = life_of(role);
 	struct config *fresh = NULL;
-	struct config *old = role->config;
+	struct role_pems pems = no_pems;
 	enum err err;
 
 	if (!life->begun)
@@ -298,14 +316,15 @@ enum err role_reload(struct role *role, struct str config) WAITS
 	err = parse_config(life, config, &fresh);
 	if (err)
 		return err;
-	role->config = fresh;
-	err = role->ops->reload ? role->ops->reload(role) : OK;
+	err = pems_copy(certificate && certificate->chain.len ? certificate : &role->certificate,
+			&pems);
+	if (!err)
+		err = take_over(life, fresh, &pems);
 	if (err) {
-		role->config = old;
 		config_unref(&fresh);
+		pems_drop(&pems);
 		return err;
 	}
-	config_unref(&old);
 	tell(life, S("reloaded"));
 	return OK;
 }
@@ -357,8 +376,7 @@ void role_drop(struct role **role) WAITS
 	link_drop(&r->store);
 	drop_rings(life);
 	config_unref(&r->config);
-	drop_pair(&life->pair);
-	buf_drop(&life->client_ca);
+	pems_drop(&life->pems);
 	arena_drop(&life->arena);
 	free(life);
 }

@@ -19,9 +19,9 @@ struct early {
 	unsigned index;
 };
 
-/* A certificate with its key. */
-struct role_pair {
-	struct buf chain, key;
+/* Where role->certificate lies. */
+struct role_pems {
+	struct buf chain, key, client_ca;
 };
 
 struct life {
@@ -32,8 +32,7 @@ struct life {
 	size_t override_count;
 	struct role_ring own_ring;
 	struct role_ring rings[ROLE_RINGS_MAX];
-	struct role_pair pair;
-	struct buf client_ca;
+	struct role_pems pems;
 	struct early *early;
 	struct listener *control;
 	const struct control_command *const *commands; /* common ones and the role's, NULL-ended */

@@ -12,7 +12,7 @@
  * A process enters its sandbox first of all, before it reads the configuration or makes a thread.
  * Order of life: boot, ring, certificate (gates), wire..., listen..., begin (calls ops->begin, then
  * ops->listen for each listener that came, and answers when ready), then any of wire, listen,
- * certificate, reload; stop.
+ * reload; stop.
  */
 #include "config/config.h"
 #include "control/control.h"
@@ -29,6 +29,12 @@ struct role_ring {
 
 struct dns_zone;
 
+/* PEM, of gates and web; empty elsewhere. */
+struct role_certificate {
+	struct str chain, key;
+	struct str client_ca; /* who vouches for clients' certificates; may be empty */
+};
+
 struct role {
 	enum role_kind kind;
 	unsigned index;
@@ -39,10 +45,9 @@ struct role {
 	struct link *store;
 	const struct dns_zone
 		*zone; /* the simulated world's, in place of resolvers; NULL: there is none */
-	struct fiber_group fibers; /* everything the role runs; stopped by `stop` */
-	struct str chain, key;     /* PEM, of gates */
-	struct str client_ca;      /* PEM, of gates; may be empty */
-	struct role_ring *rings;   /* that we may read (the store's recorder) */
+	struct fiber_group fibers;           /* everything the role runs; stopped by `stop` */
+	struct role_certificate certificate; /* the newest */
+	struct role_ring *rings;             /* that we may read (the store's recorder) */
 	size_t ring_count;
 	bool stopping;
 	bool all_ready; /* every role serves, as the supervisor has told us last */
@@ -56,10 +61,8 @@ struct role_ops {
 	enum err (*begin)(struct role *role) WAITS;
 	/* Serve this listener from now on; owns it. */
 	enum err (*listen)(struct role *role, struct str name, struct listener *listener) WAITS;
-	/* role->config is the new one already. What fails changes nothing: then the old one is put back. */
+	/* role->config and role->certificate are new. What fails changes nothing: then both old ones are put back. */
 	enum err (*reload)(struct role *role) WAITS;
-	/* role->chain and role->key are new. What fails changes nothing: then the old ones are put back. */
-	enum err (*certificate)(struct role *role) WAITS;
 	/* Take no more, finish what runs until the deadline. Then everything in role->fibers is stopped. */
 	void (*stop)(struct role *role, moment deadline) WAITS;
 	/* Close what is yours; no fiber of the role is left. */
@@ -106,11 +109,12 @@ struct role *role_new(const struct role_ops *ops);
 /* Owns the listener, also when it fails. Name "control": the control socket. */
 [[nodiscard]] enum err role_listen(struct role *role, struct str name, struct listener *listener)
 	WAITS;
-/* Who vouches for clients' certificates; counts with the next role_set_certificate. */
-[[nodiscard]] enum err role_set_client_ca(struct role *role, struct str client_ca);
-[[nodiscard]] enum err role_set_certificate(struct role *role, struct str chain, struct str key)
-	WAITS;
+/* Before begin; a later one comes with role_reload. */
+[[nodiscard]] enum err role_set_certificate(struct role *role,
+					    const struct role_certificate *certificate);
 [[nodiscard]] enum err role_begin(struct role *role) WAITS;
-[[nodiscard]] enum err role_reload(struct role *role, struct str config) WAITS;
+/* All or nothing. certificate: NULL or empty: the role keeps the one that it has. */
+[[nodiscard]] enum err role_reload(struct role *role, struct str config,
+				   const struct role_certificate *certificate) WAITS;
 void role_stop(struct role *role, int64_t grace_ms) WAITS;
 void role_drop(struct role **role) WAITS; /* stops it first when it was not */

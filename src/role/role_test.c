@@ -41,18 +41,11 @@ static enum err note_reload(struct role *role) WAITS
 
 	snprintf(word, sizeof word, "reload:%.*s", STR_ARGS(role->config->hostname));
 	note(word);
+	if (str_is(role->certificate.chain, S("bad")))
+		return fault(ERR_TLS, "as the test wants it");
 	return str_is(role->config->hostname, S("unlucky.example"))
 		       ? fault(ERR_IO, "the disk is gone")
 		       : OK;
-}
-
-static enum err note_certificate(struct role *role) WAITS
-{
-	char word[60];
-
-	snprintf(word, sizeof word, "certificate:%.*s", STR_ARGS(role->chain));
-	note(word);
-	return str_is(role->chain, S("bad")) ? fault(ERR_TLS, "as the test wants it") : OK;
 }
 
 static void note_stop(struct role *role, moment deadline) WAITS
@@ -82,7 +75,6 @@ static const struct role_ops store_ops = {
 	.begin = note_begin,
 	.listen = note_listen,
 	.reload = note_reload,
-	.certificate = note_certificate,
 	.stop = note_stop,
 	.end = note_end,
 	.serves = &store_handlers,
@@ -136,8 +128,17 @@ static void in_the_simulated_world(void (*play)(void))
 
 /* ---- scenes: an assertion of cmocka would jump off the fiber's stack, so they use must ---- */
 
+static bool has_certificate(const struct role *role, const char *chain, const char *client_ca)
+{
+	return str_is(role->certificate.chain, str_of(chain)) &&
+	       str_is(role->certificate.client_ca, str_of(client_ca));
+}
+
 static void play_life(void) WAITS
 {
+	const struct role_certificate first = { S("c1"), S("k1"), S("ca1") };
+	const struct role_certificate second = { S("c2"), S("k2"), S("ca2") };
+	const struct role_certificate bad = { S("bad"), S("k3"), S("ca3") };
 	struct role *role = role_new(&store_ops);
 	struct role_boot boot = boot_with("hostname = one.example\n");
 
@@ -147,23 +148,29 @@ static void play_life(void) WAITS
 	must(role->index == 2);
 	must(strcmp(role->folder, "/nowhere") == 0);
 	must(config_listener(role->config, S("mx"))->real_port == 20025);
-	must(role_reload(role, S("hostname = two.example\n")) == ERR_PROTOCOL);
-	must(role_set_certificate(role, S("c1"), S("k1")) == OK);
+	must(role_reload(role, S("hostname = two.example\n"), NULL) == ERR_PROTOCOL);
+	must(role_set_certificate(role, &first) == OK);
 	must(role_listen(role, S("mx"), some_listener(25)) == OK);
 	must(strcmp(notes, "") == 0); /* all that came early waits for begin */
 	must(role_begin(role) == OK);
 	must(role_listen(role, S("late"), some_listener(26)) == OK);
-	must(role_set_certificate(role, S("c2"), S("k2")) == OK);
-	must(role_reload(role, S("hostname = two.example\n")) == OK);
+	must(role_set_certificate(role, &second) == ERR_PROTOCOL);
+	must(has_certificate(role, "c1", "ca1"));
+	must(role_reload(role, S("hostname = two.example\n"), &second) == OK);
+	must(has_certificate(role, "c2", "ca2"));
 	must(config_listener(role->config, S("mx"))->real_port == 20025);
-	must(role_reload(role, S("hostnam = x\n")) == ERR_CONFIG);
+	must(role_reload(role, S("hostnam = x\n"), &first) == ERR_CONFIG);
 	must(strstr(fault_text(), "did you mean hostname?") != NULL);
 	must(str_is(role->config->hostname, S("two.example")));
 	/* What fails leaves the role as it was. */
-	must(role_reload(role, S("hostname = unlucky.example\n")) == ERR_IO);
+	must(role_reload(role, S("hostname = unlucky.example\n"), &first) == ERR_IO);
 	must(str_is(role->config->hostname, S("two.example")));
-	must(role_set_certificate(role, S("bad"), S("k3")) == ERR_TLS);
-	must(str_is(role->chain, S("c2")) && str_is(role->key, S("k2")));
+	must(has_certificate(role, "c2", "ca2") && str_is(role->certificate.key, S("k2")));
+	must(role_reload(role, S("hostname = three.example\n"), &bad) == ERR_TLS);
+	must(str_is(role->config->hostname, S("two.example")));
+	must(has_certificate(role, "c2", "ca2") && str_is(role->certificate.key, S("k2")));
+	must(role_reload(role, S("hostname = four.example\n"), NULL) == OK);
+	must(has_certificate(role, "c2", "ca2"));
 	role_drop(&role);
 	must(role == NULL);
 }
@@ -358,9 +365,9 @@ static void a_role_lives_from_boot_to_end_in_order(void **state)
 {
 	(void)state;
 	in_the_simulated_world(play_life);
-	assert_string_equal(notes, "begin listen:mx listen:late certificate:c2 "
-				   "reload:two.example reload:unlucky.example "
-				   "certificate:bad stop end");
+	assert_string_equal(notes, "begin listen:mx listen:late reload:two.example "
+				   "reload:unlucky.example reload:three.example "
+				   "reload:four.example stop end");
 }
 
 static void a_begin_that_fails_is_neither_stopped_nor_ended(void **state)

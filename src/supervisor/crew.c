@@ -191,17 +191,12 @@ static enum err push(struct crew *crew, struct buf *complaints) WAITS
 
 	for (size_t i = 0; i < crew->count; i++) {
 		struct member *member = &crew->members[i];
-		const char *lacks = "it and goes on as before";
-		enum err err = member->up ? hand_reload(member, crew->config->text) : OK;
+		enum err err = member->up ? hand_reload(member) : OK;
 
-		if (!err && member->up) {
-			lacks = "the certificate and goes on with the one before";
-			err = hand_certificate(member);
-		}
 		/* Who dies meanwhile begins with it. */
 		if (err && err != ERR_GONE) {
-			buf_print(complaints, "%s %u: did not take %s: %s\n",
-				  role_kind_name(member->kind), member->index, lacks, fault_text());
+			buf_print(complaints, "%s %u: did not take it and goes on as before: %s\n",
+				  role_kind_name(member->kind), member->index, fault_text());
 			first = first ? first : err;
 		} else if (!err && member->up) {
 			taken++;

@@ -120,7 +120,7 @@ enum err member_wait_end(struct member *member, moment deadline) WAITS;
 [[nodiscard]] enum err hand_listen(struct member *member, const struct opening *opening) WAITS;
 [[nodiscard]] enum err hand_certificate(struct member *member) WAITS;
 [[nodiscard]] enum err hand_begin(struct member *member) WAITS;
-[[nodiscard]] enum err hand_reload(struct member *member, struct str config) WAITS;
+[[nodiscard]] enum err hand_reload(struct member *member) WAITS;
 void hand_readiness(struct member *member, bool all) WAITS;
 void hand_stop(struct member *member, int64_t grace_ms) WAITS;
 

@@ -152,25 +152,33 @@ enum err hand_listen(struct member *member, const struct opening *opening) WAITS
 	return err;
 }
 
+/* Empty for who has no business with it. */
+static struct role_certificate certificate_for(const struct member *member)
+{
+	const struct certificate *certificate = &member->crew->certificate;
+
+	if (!((FROM_GATES | FROM_WEB) & ROLE_BIT(member->kind)))
+		return (struct role_certificate){ 0 };
+	return (struct role_certificate){ buf_str(&certificate->chain), buf_str(&certificate->key),
+					  buf_str(&certificate->client_ca) };
+}
+
 enum err hand_certificate(struct member *member) WAITS
 {
-	struct str chain = buf_str(&member->crew->certificate.chain);
-	struct str key = buf_str(&member->crew->certificate.key);
-	struct str client_ca = buf_str(&member->crew->certificate.client_ca);
+	const struct role_certificate certificate = certificate_for(member);
 	struct arena arena = { 0 };
 	struct answer_certificate answer;
 	enum err err;
 
-	if (!((FROM_GATES | FROM_WEB) & ROLE_BIT(member->kind)))
+	if (!certificate.chain.len)
 		return OK;
-	if (member->role) {
-		err = role_set_client_ca(member->role, client_ca);
-		return err ? err : role_set_certificate(member->role, chain, key);
-	}
-	err = call_certificate(
-		member->boss,
-		&(struct ask_certificate){ .chain = chain, .key = key, .client_ca = client_ca },
-		&arena, &answer, in_ms(STEP_MS));
+	if (member->role)
+		return role_set_certificate(member->role, &certificate);
+	err = call_certificate(member->boss,
+			       &(struct ask_certificate){ .chain = certificate.chain,
+							  .key = certificate.key,
+							  .client_ca = certificate.client_ca },
+			       &arena, &answer, in_ms(STEP_MS));
 	arena_drop(&arena);
 	return err;
 }
@@ -192,18 +200,24 @@ enum err hand_begin(struct member *member) WAITS
 	return err;
 }
 
-enum err hand_reload(struct member *member, struct str config) WAITS
+enum err hand_reload(struct member *member) WAITS
 {
+	const struct role_certificate certificate = certificate_for(member);
+	struct str config = member->crew->config->text;
 	struct arena arena = { 0 };
 	struct answer_reload answer;
 	struct body body;
 	enum err err;
 
 	if (member->role)
-		return role_reload(member->role, config);
+		return role_reload(member->role, config, &certificate);
 	body = body_of(config);
-	err = call_reload(member->boss, &(struct ask_reload){ .config = body }, &arena, &answer,
-			  in_ms(STEP_MS));
+	err = call_reload(member->boss,
+			  &(struct ask_reload){ .config = body,
+						.chain = certificate.chain,
+						.key = certificate.key,
+						.client_ca = certificate.client_ca },
+			  &arena, &answer, in_ms(STEP_MS));
 	body_done(&body);
 	arena_drop(&arena);
 	return err;

@@ -288,19 +288,14 @@ static PRINTF_LIKE(2, 0) void note_complaint(void *cls, const char *format, va_l
 
 /* ---- opening and shutting ---- */
 
-static enum err make_tls(struct door *door)
+static enum err make_tls(struct door *door, struct tls_context **out)
 {
 	const struct role *role = door->web->role;
 	const struct config_listener *listener = config_listener(role->config, door->name);
-	struct tls_context *tls;
 	enum tls_age age = str_is(listener->tls_versions, S("1.3")) ? TLS_AGE_NEW : TLS_AGE_CURRENT;
-	enum err err = tls_context_new(role->chain, role->key, age, "http/1.1", &tls);
 
-	if (err)
-		return err;
-	tls_context_unref(&door->tls);
-	door->tls = tls;
-	return OK;
+	return tls_context_new(role->certificate.chain, role->certificate.key, age, "http/1.1",
+			       out);
 }
 
 static enum err start_daemon(struct door *door)
@@ -335,7 +330,7 @@ static enum err begin(struct door *door)
 		return fault(ERR_NOT_FOUND, "no listener of that name");
 	door->is_tls = listener->tls_mode == TLS_MODE_IMPLICIT;
 	if (door->is_tls)
-		err = make_tls(door);
+		err = make_tls(door, &door->tls);
 	if (!err)
 		err = start_daemon(door);
 	if (!err)
@@ -393,14 +388,28 @@ void door_drop(struct door *door)
 	free(door);
 }
 
-enum err door_renew(struct door *door)
+enum err door_prepare(struct door *door)
 {
 	const struct role *role = door->web->role;
 	enum err err = OK;
 
 	if (door->is_tls && config_listener(role->config, door->name))
-		err = make_tls(door);
+		err = make_tls(door, &door->fresh);
 	if (err)
 		TRACE(role->trace, 0, 0, trouble, .err = S("TLS"), .detail = str_of(fault_text()));
 	return err;
+}
+
+void door_renew(struct door *door)
+{
+	if (!door->fresh)
+		return;
+	tls_context_unref(&door->tls);
+	door->tls = door->fresh;
+	door->fresh = NULL;
+}
+
+void door_leave(struct door *door)
+{
+	tls_context_unref(&door->fresh);
 }

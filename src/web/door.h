@@ -41,6 +41,7 @@ struct door {
 	struct listener *listener;
 	bool is_tls;
 	struct tls_context *tls;
+	struct tls_context *fresh; /* the next one, between door_prepare and what follows it */
 	struct MHD_Daemon *daemon;
 	struct fd_watch *watch;
 	struct waitq due; /* the pump waits here */
@@ -72,5 +73,7 @@ void door_shut(struct door *door);
 void door_kick(struct door *door);
 /* No fiber of it is left. */
 void door_drop(struct door *door);
-/* The certificate or the configuration is new. */
-[[nodiscard]] enum err door_renew(struct door *door);
+/* A reload: first all doors prepare for it; then all of them take it over or, where one could not, leave it. */
+[[nodiscard]] enum err door_prepare(struct door *door);
+void door_renew(struct door *door);
+void door_leave(struct door *door);

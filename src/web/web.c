@@ -51,16 +51,22 @@ static enum err listen_at(struct role *role, struct str name, struct listener *l
 	return OK;
 }
 
-static enum err certificate(struct role *role) WAITS
+static enum err reload(struct role *role) WAITS
 {
-	enum err first = OK;
+	struct web *web = web_of(role);
+	enum err err = OK;
 
-	LIST_EACH (link, &web_of(role)->doors) {
-		enum err err = door_renew(CONTAINER_OF(link, struct door, link));
+	LIST_EACH (link, &web->doors)
+		err = err ? err : door_prepare(CONTAINER_OF(link, struct door, link));
+	LIST_EACH (link, &web->doors) {
+		struct door *door = CONTAINER_OF(link, struct door, link);
 
-		first = first ? first : err;
+		if (err)
+			door_leave(door);
+		else
+			door_renew(door);
 	}
-	return first;
+	return err;
 }
 
 static bool is_answering(const struct web *web)
@@ -133,7 +139,7 @@ const struct role_ops web_role = {
 	.kind = ROLE_WEB,
 	.begin = begin,
 	.listen = listen_at,
-	.certificate = certificate,
+	.reload = reload,
 	.stop = stop,
 	.end = end,
 	.commands = web_tables,
