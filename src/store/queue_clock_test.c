@@ -106,11 +106,54 @@ static void what_is_being_sent_does_not_expire_by_a_leap_of_the_clock(void **sta
 				       .simulated = true });
 }
 
+/* The machine was off when the messages should have expired. */
+static void is_off_for_a_week(struct fixture *f) WAITS
+{
+	struct claimed c;
+	uint64_t anna;
+
+	add_account(f, "anna@example.org", NULL, -1);
+	anna = sign_in_as(f, "anna@example.org");
+	CHECK(send_one(f, 1, anna, "bob@far.example") == DELIVERY_DONE);
+	CHECK(send_one(f, 2, anna, "bob@off.example") == DELIVERY_DONE);
+	CHECK(send_one(f, 3, anna, "bob@dead.example") == DELIVERY_DONE);
+	for (int i = 0; i < 3; i++) { /* all have had a try, and wait for the next */
+		CHECK(claim(f, &c) && report(f, &c, &deferred) == 1);
+		drop_claim(&c);
+	}
+	CHECK(fiber_sleep(in_us(7 * DAY_US)) == OK);
+	fixture_reopen(f);
+	CHECK(queue_run_due(f->store) == OK);
+	claim_of(f, &c, "far.example", 100);
+	CHECK(c.answer.message == 1 && report(f, &c, &sent) == 1);
+	drop_claim(&c);
+	claim_of(f, &c, "off.example", 100);
+	CHECK(c.answer.message == 2 && report(f, &c, &deferred) == 1);
+	drop_claim(&c);
+	CHECK(state_of(f, 1, 0) == QUEUE_RELAYED && state_of(f, 2, 0) == QUEUE_EXPIRED);
+	/* And one that nobody tries waits no longer than for that. */
+	CHECK(fiber_sleep(in_ms(59 * 60 * 1000)) == OK && queue_run_due(f->store) == OK);
+	CHECK(state_of(f, 3, 0) == QUEUE_WAITING);
+	CHECK(fiber_sleep(in_ms(2 * 60 * 1000)) == OK && queue_run_due(f->store) == OK);
+	CHECK(state_of(f, 3, 0) == QUEUE_EXPIRED);
+	CHECK(inbox_count(f, "anna@example.org") == 2);
+	CHECK(complaints(f) == 0);
+}
+
+static void what_grew_old_while_the_machine_was_off_is_tried_once_more(void **state)
+{
+	(void)state;
+	fixture_run(&(struct fixture){ .body = is_off_for_a_week,
+				       .config_text = RELAYING "queue_delay_warning = 0\n",
+				       .simulated = true });
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lease_lasts_its_hour_however_the_clock_is_set),
 		cmocka_unit_test(a_lease_that_a_start_finds_lasts_an_hour_from_then_on),
+		cmocka_unit_test(what_grew_old_while_the_machine_was_off_is_tried_once_more),
 		cmocka_unit_test(what_is_being_sent_does_not_expire_by_a_leap_of_the_clock),
 	};
 

@@ -14,6 +14,7 @@ enum {
 };
 static_assert((int)FORGET_MS <= (int)QUEUE_LEASE_MS);
 static const int64_t LEASED_STILL_US = 60 * 1000000;
+static const int64_t LAST_TRY_US = INT64_C(3600) * 1000000;
 
 /* ---- life ---- */
 
@@ -83,6 +84,8 @@ void queue_alarm_at(struct queue *queue, int64_t at_us)
 }
 
 /* ---- a message that is old ---- */
+
+static const char WHAT_RETRY[] = "retry";
 
 struct aging {
 	struct job job;
@@ -172,6 +175,26 @@ static enum err expire(struct writer *writer, struct aging *a)
 	return err ? err : queue_end(writer, a->id, a->ended, a->now_us);
 }
 
+/* Nobody looked for so long when it should have expired: the machine was off, or its clock was set ahead. */
+static bool is_late(const struct aging *a)
+{
+	return a->message.alarm_us <= a->message.expires_us &&
+	       a->now_us >= a->message.expires_us + LAST_TRY_US;
+}
+
+/* It had no chance meanwhile, and so it has one more. What is deferred then expires with the reply to that. */
+static enum err try_once_more(struct writer *writer, struct aging *a)
+{
+	enum err err = db_run(writer->db, Q_queue_set_alarm, db_int(a->now_us + LAST_TRY_US),
+			      db_id(a->id));
+
+	a->what = a->count ? WHAT_RETRY : NULL;
+	for (size_t i = 0; !err && i < a->count; i++)
+		err = db_run(writer->db, Q_queue_set_state, db_int(QUEUE_WAITING),
+			     db_int(a->now_us), db_id(a->id), db_id(a->recipients[i].number));
+	return err;
+}
+
 static enum err warn(struct writer *writer, struct aging *a)
 {
 	enum err err =
@@ -193,7 +216,9 @@ static enum err run_aging(struct writer *writer, struct job *job)
 	err = list_recipients(writer, a);
 	if (err)
 		return err;
-	return is_over(a) ? expire(writer, a) : warn(writer, a);
+	if (!is_over(a))
+		return warn(writer, a);
+	return is_late(a) ? try_once_more(writer, a) : expire(writer, a);
 }
 
 static void tell_aging(struct aging *a)
@@ -206,6 +231,12 @@ static void tell_aging(struct aging *a)
 	id_print(a->id, id);
 	TRACE(store->trace, 0, 0, queue_change, .message = str_of(id), .what = str_of(a->what),
 	      .recipients = a->count);
+	for (size_t i = 0; a->what == WHAT_RETRY && i < a->count; i++) {
+		const struct queue_recipient *r = &a->recipients[i];
+
+		sites_note(store->queue->sites, r->destination, r->flow, a->now_us, 1);
+		waitq_wake_one(&store->queue->due);
+	}
 	for (size_t i = 0; i < a->ended; i++) {
 		const struct queue_recipient *r = &a->recipients[i];
 

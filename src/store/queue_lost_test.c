@@ -207,7 +207,7 @@ static void stopped(struct fixture *f) WAITS
 
 	add_account(f, ANNA, NULL, -1);
 	queue_one(f, 1, S(""));
-	CHECK(fiber_sleep(in_ms(6 * 24 * 3600 * 1000ll)) == OK);
+	CHECK(fiber_sleep(in_ms(5 * 24 * 3600 * 1000ll + 60000)) == OK);
 	group_init(&group);
 	CHECK(fiber_spawn(&group, "keeper", keep, f->store, NULL) == OK);
 	CHECK(fiber_sleep(in_us(100)) == OK); /* its commit is under way */
