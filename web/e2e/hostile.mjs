@@ -59,6 +59,11 @@ export function hostileEvents() {
 		add("reply", KINDS.reply(text));
 	add(HOSTILE[1], { x: HOSTILE[0] });
 	events.push(JSON.parse('{"v":1,"kind":"command","session":"HOSTILE","time":"","wall_us":0,"at_us":90000,"sequence":9999,"role":"x","role_index":0,"fields":{"__proto__":{"polluted":1},"constructor":"x","verb":"toString","line":"hasOwnProperty"}}'));
+	/* Words that every object of the language knows, and a time that no calendar has. */
+	add("state", { from: "toString", to: "constructor" });
+	add("trouble", { err: "valueOf", detail: "constructor", constructor: "toString", hasOwnProperty: "x" });
+	add("accept", { ...KINDS.accept("constructor"), valueOf: "x" });
+	events.at(-1).wall_us = 1e300;
 	add("close", { reason: HOSTILE[3], account: HOSTILE[1], commands: 1, errors: 1, messages: 1, octets_in: 1, octets_out: 1, us: 1, peer: HOSTILE[1], protocol: HOSTILE[1] });
 	return events;
 }

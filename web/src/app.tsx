@@ -2,6 +2,7 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { api, ApiError, doubts, type Info } from "./api.ts";
+import { own } from "./own.ts";
 import { route, linkTo } from "./route.ts";
 import { Home } from "./screens/home.tsx";
 import { SignIn } from "./screens/signin.tsx";
@@ -87,7 +88,7 @@ const TAB_OF_SCREEN: Record<string, string> = { session: "sessions", message: "m
 function Header({ info, screen, onLanguage, onSignOut }: {
 	info: Info | null; screen: string; onLanguage: (name: string) => void; onSignOut: () => void;
 }) {
-	const tab = TAB_OF_SCREEN[screen] ?? screen;
+	const tab = own(TAB_OF_SCREEN, screen) ?? screen;
 	return (
 		<header class="top">
 			<a class="brand" href={linkTo("sessions")}>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the lists show, kept true by the live events: a row is there before anybody asks for it again.
 import type { MessageRow, SessionRow } from "./api.ts";
+import { own } from "./own.ts";
 import { number, text, type TraceEvent } from "./trace/event.ts";
 
 export const ROWS_MAX = 1000;
@@ -88,7 +89,7 @@ function stateSaid(event: TraceEvent): string | null {
 	case "deliver":
 		return outcome === "delivered" ? outcome : "failed";
 	case "attempt":
-		return outcome === "late" ? null : STATE_OF_ATTEMPT[outcome] ?? "failed";
+		return outcome === "late" ? null : own(STATE_OF_ATTEMPT, outcome) ?? "failed";
 	default:
 		return null;
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The interface's words: one file per language in texts/. A key that a language lacks is shown in English.
+import { own as said } from "./own.ts";
 
 type Texts = Record<string, string>;
 
@@ -63,7 +64,7 @@ export function has(key: string): boolean {
 /* `{name}` is replaced by values.name. With values.n a key may have a form of its own for one: "key.one". */
 export function t(key: string, values: Record<string, string | number> = {}): string {
 	const one = values["n"] === 1 ? `${key}.one` : key;
-	const found = own[one] ?? own[key] ?? english[one] ?? english[key] ?? key;
+	const found = said(own, one) ?? said(own, key) ?? said(english, one) ?? said(english, key) ?? key;
 	return found.replace(/\{(\w+)\}/g, (whole, name: string) =>
 		Object.hasOwn(values, name) ? String(values[name]) : whole);
 }

@@ -4,6 +4,9 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { api, doubts, follow, type MessageRow } from "../src/api.ts";
 import { messagesJoined, ROWS_MAX, sessionsAfter } from "../src/lists.ts";
+import { modelOf } from "../src/ladder/model.ts";
+import { allowedIn } from "../src/player/machine.ts";
+import { t } from "../src/text.ts";
 import { eventOf } from "../src/trace/event.ts";
 
 /* An EventSource that does what the test says. */
@@ -135,4 +138,13 @@ test("a time that no calendar has ends no drawing", () => {
 	for (const wall_us of [1e300, -1e300, 9e18, Number.MAX_VALUE])
 		assert.equal(sessionsAfter([], at(wall_us))[0]!.start, "1970-01-01T00:00:00.000Z");
 	assert.equal(at(8.64e18).wall_us, 8.64e18);
+});
+
+test("words that every object of the language knows are words like others", () => {
+	for (const word of ["constructor", "toString", "__proto__", "hasOwnProperty"]) {
+		assert.equal(t(word), word);
+		assert.deepEqual(allowedIn(word, "lmtp"), []);
+		const event = eventOf(JSON.parse(`{"kind": "command", "session": "s", "fields": {"verb": "${word}", "${word}": "${word}"}}`))!;
+		assert.equal(modelOf([event]).rows[0]!.phase, "other");
+	}
 });

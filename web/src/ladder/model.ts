@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // From the events of a session to the rows of its ladder: what is drawn between which life lines, what
 // belongs together, and where the session's state machine stood. Pure; layout.ts gives it places.
+import { own } from "../own.ts";
 import { number, text, type TraceEvent } from "../trace/event.ts";
 
 export const SIDE_LANES = ["filter", "store", "mailbox", "dns", "hop"] as const;
@@ -79,7 +80,7 @@ const LANE_OF_KIND: Record<string, SideLane> = {
 
 /* In POP3 what was fetched is drawn on the wire, from server to client. */
 function laneOf(event: TraceEvent): SideLane | null {
-	return Object.hasOwn(LANE_OF_KIND, event.kind) ? LANE_OF_KIND[event.kind]! : null;
+	return own(LANE_OF_KIND, event.kind) ?? null;
 }
 
 function replyTone(line: string): Tone {
@@ -220,7 +221,7 @@ function takeCommand(walk: Walk, event: TraceEvent): void {
 		walk.unanswered.push({ exchange: walk.exchange, verb: text(event, "verb") });
 	/* What answers a challenge has no verb. */
 	if (!event.masked || text(event, "verb"))
-		walk.phase = PHASE_OF_VERB[text(event, "verb")] ?? "other";
+		walk.phase = own(PHASE_OF_VERB, text(event, "verb")) ?? "other";
 	const rows = walk.model.rows;
 	if (isTogether) {
 		const leader = rows[walk.groupEnd];
@@ -246,7 +247,7 @@ function takeReply(walk: Walk, event: TraceEvent): void {
 	const newest = walk.exchange;
 	if (walk.model.outgoing)
 		walk.exchange = exchangeAnswered(walk, event);
-	walk.phase = PHASE_OF_VERB[verb] ?? walk.phase;
+	walk.phase = own(PHASE_OF_VERB, verb) ?? walk.phase;
 	if (!walk.told && walk.model.family === "smtp")
 		walk.state = stateAfter(walk.state, verb, text(event, "line"));
 	const row = rowOf(walk, event, "arrow", "server", "client");

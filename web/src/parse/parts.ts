@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A line of SMTP, LMTP or POP3 cut into the pieces that its grammar names, each with its place in the
 // line. For looking at only: what the server made of the line, its own parser decided.
+import { own } from "../own.ts";
 
 export interface Part {
 	/* Key of its name in the texts: "part." + name. */
@@ -107,7 +108,7 @@ export function commandParts(line: string, verb: string): Part[] {
 	const prefix = verb === "MAIL" ? /^\s+FROM:\s*/i : verb === "RCPT" ? /^\s+TO:\s*/i : null;
 	const match = prefix?.exec(line.slice(word.length));
 	if (!match) {
-		cutArguments(cut, word.length, ARGUMENTS[verb] ?? ["argument"]);
+		cutArguments(cut, word.length, own(ARGUMENTS, verb) ?? ["argument"]);
 		return cut.parts;
 	}
 	const end = cutPath(cut, word.length + match[0].length, verb === "MAIL");

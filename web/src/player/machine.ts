@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The state machines as they are drawn: places on a field of 380 by 152, and which words lead where.
+import { own } from "../own.ts";
 
 export interface Machine {
 	states: { name: string; x: number; y: number }[];
@@ -55,6 +56,6 @@ const ALLOWED: Record<string, string[]> = {
 };
 
 export function allowedIn(state: string, protocol: string): string[] {
-	const words = ALLOWED[state] ?? [];
+	const words = own(ALLOWED, state) ?? [];
 	return protocol.startsWith("lmtp") ? words.filter((word) => word !== "HELO").map((word) => word === "EHLO" ? "LHLO" : word) : words;
 }

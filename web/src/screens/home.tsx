@@ -5,6 +5,7 @@ import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api, follow, type Info, type MessageRow, type QueueRow } from "../api.ts";
 import { clock, day, moment, octets, span } from "../format.ts";
 import { matches, messagesAfter, messagesJoined, sessionsAfter, sessionsJoined, type LiveSession } from "../lists.ts";
+import { own } from "../own.ts";
 import { Icon, Mark } from "../parts/icons.tsx";
 import { QueueActions } from "../parts/queue_actions.tsx";
 import { Trouble } from "../parts/trouble.tsx";
@@ -273,7 +274,7 @@ function Messages({ rows, words, count }: { rows: MessageRow[]; words: string; c
 					<Day time={row.time} before={found[index - 1]?.time} />
 					<a class="item" href={linkTo("message", row.message)}>
 						<time class="when" dateTime={row.time}>{clock(row.time)}</time>
-						<Mark tone={TONE_OF_STATE[row.state] ?? "plain"} label={stateWord(row.state)} />
+						<Mark tone={own(TONE_OF_STATE, row.state) ?? "plain"} label={stateWord(row.state)} />
 						<span class="subject">{row.subject || <i>{t("no-subject")}</i>}</span>
 						<span class="who">
 							<span class="sender">{row.sender || t("null-sender")}</span>
@@ -319,7 +320,7 @@ function Queue({ rows, words, count }: { rows: QueueRow[]; words: string; count:
 				return (
 					<div role="listitem" class="queue-row" key={word(row, "message") + word(row, "recipient", "address")}>
 						<a class="item" href={linkTo("message", word(row, "message"))}>
-							<Mark tone={TONE_OF_STATE[state] ?? (word(row, "reply") ? "wait" : "plain")} label={stateWord(state)} />
+							<Mark tone={own(TONE_OF_STATE, state) ?? (word(row, "reply") ? "wait" : "plain")} label={stateWord(state)} />
 							<span class="who">
 								<span class="sender">{word(row, "sender") || t("null-sender")}</span>
 								<Icon name="arrow" size={13} />
