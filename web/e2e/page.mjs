@@ -376,7 +376,10 @@ async function attacks() {
 	await page.keyboard.press("l");
 	const rows = Number(await page.getAttribute(".film", "data-rows"));
 	for (let i = 0; i < rows; i++) {
+		/* The panel follows the head a quarter of a second later: each line is to be seen there too. */
+		await page.waitForTimeout(260);
 		await visit(`row ${i}`);
+		must(!faults.length, `row ${i}: ${faults.join("\n")}`);
 		await page.keyboard.press("ArrowRight");
 	}
 	await page.keyboard.press("Home");
