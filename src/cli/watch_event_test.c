@@ -15,7 +15,7 @@ static void an_event_is_read_back_from_its_line_as_it_was_written(void **state)
 					       .kind = TRACE_close,
 					       .flags = TRACE_CUT | TRACE_ENCRYPTED },
 				     .close = { S("quit"), S("anna"), 6, 1, 2, 3, 4, 5, S("peer"),
-						S("smtp") } };
+						S("smtp"), 7 } };
 	json_t *row = row_of(&event);
 	struct arena arena = { 0 };
 	struct watched read;
@@ -28,6 +28,7 @@ static void an_event_is_read_back_from_its_line_as_it_was_written(void **state)
 	assert_true(str_is(read.event.close.reason, S("quit")));
 	assert_true(str_is(read.event.close.peer, S("peer")));
 	assert_int_equal(read.event.close.octets_out, 4);
+	assert_int_equal(read.event.close.unsent, 7);
 	json_decref(row);
 	arena_drop(&arena);
 }

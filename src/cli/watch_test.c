@@ -45,7 +45,7 @@ static json_t *close_row(int64_t at_us, uint64_t errors)
 	return told(at_us, (struct trace_event){ .head = { .kind = TRACE_close },
 						 .close = { S("quit"), S(""), 5, errors, 1, 2000,
 							    300, (uint64_t)at_us,
-							    S("192.0.2.7:40112"), S("smtp") } });
+							    S("192.0.2.7:40112"), S("smtp"), 0 } });
 }
 
 /* The session of the pictures: pipelined, one recipient refused, with what happened inside. */

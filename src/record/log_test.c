@@ -27,7 +27,7 @@ static const struct {
 	{ RECORD_LOG_TEXT,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
 	    .close = { S("quit"), S("anna@example.org"), 6, 1, 2, 2409, 844, 12345,
-		       S("192.0.2.7:4711"), S("submission") } },
+		       S("192.0.2.7:4711"), S("submission"), 0 } },
 	  &session,
 	  "2026-01-01T12:00:03.000000Z session session=0000000000001 ip=192.0.2.7 port=4711 "
 	  "protocol=submission end=quit commands=6 refused=1 messages=2 in=2409 out=844 ms=12.3 "
@@ -110,7 +110,7 @@ static const struct {
 	  "0000000000001\n" },
 	{ RECORD_LOG_DEV,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
-	    .close = { S("quit"), { 0 }, 6, 1, 1, 1, 1, 1, S("127.0.0.1:4711"), S("smtp") } },
+	    .close = { S("quit"), { 0 }, 6, 1, 1, 1, 1, 1, S("127.0.0.1:4711"), S("smtp"), 0 } },
 	  &session,
 	  "12:00:03 -- 127.0.0.1 smtp: quit, 1 message, 6 commands, 1 refused, session "
 	  "0000000000001\n" },
@@ -146,7 +146,8 @@ static const struct {
 		       200,
 		       900,
 		       S("198.51.100.9:25"),
-		       S("smtp-out") } },
+		       S("smtp-out"),
+		       0 } },
 	  &outgoing,
 	  "Jan  1 12:00:03 mail.example postfix/smtp[2]: disconnect from unknown[198.51.100.9] "
 	  "data=1 commands=4/5\n" },
@@ -211,14 +212,14 @@ static const struct {
 	  "attempts): rip=2001:db8::1, method=USER\n" },
 	{ RECORD_LOG_POSTFIX,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
-	    .close = { S("quit"), S("anna@b"), 6, 1, 1, 7, 8, 1, { 0 }, S("pop3") } },
+	    .close = { S("quit"), S("anna@b"), 6, 1, 1, 7, 8, 1, { 0 }, S("pop3"), 0 } },
 	  &pop3,
 	  "Jan  1 12:00:03 mail.example dovecot[2]: pop3: Disconnected: quit rip=2001:db8::1, "
 	  "in=7, "
 	  "out=8, user=<anna@b>\n" },
 	{ RECORD_LOG_POSTFIX,
 	  { .head = { .wall_us = noon, .session = 1, .kind = TRACE_close },
-	    .close = { S("quit"), { 0 }, 6, 1, 1, 7, 8, 1, { 0 }, S("submission") } },
+	    .close = { S("quit"), { 0 }, 6, 1, 1, 7, 8, 1, { 0 }, S("submission"), 0 } },
 	  &session,
 	  "Jan  1 12:00:03 mail.example postfix/submission/smtpd[2]: disconnect from "
 	  "unknown[192.0.2.7] data=1 commands=5/6\n" },

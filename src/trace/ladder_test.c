@@ -103,7 +103,7 @@ static const struct trace_event film[] = {
 	{ .head = { .at_us = 712066000, .kind = TRACE_lost }, .lost = { 4, S("store") } },
 	{ .head = { .at_us = 90000000000, .kind = TRACE_close, .flags = TRACE_ENCRYPTED },
 	  .close = { S("quit"), S("anna@example.org"), 6, 1, 1, 2409, 844, 89999999000,
-		     S("127.0.0.1:40112"), S("submission") } },
+		     S("127.0.0.1:40112"), S("submission"), 0 } },
 };
 
 static void draw(struct buf *out, unsigned width, bool ascii)
