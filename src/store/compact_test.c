@@ -42,19 +42,21 @@ static void fill(struct fixture *f) WAITS
 	fill_more(f, 1);
 }
 
-static void delete_but_every(struct fixture *f, uint64_t nth) WAITS
+enum { KEEP_NONE = MESSAGES + 1 };
+
+/* Of anna's messages as they are now, those from `first` up to `end`, but for every nth. */
+static void delete_range(struct fixture *f, uint64_t first, uint64_t end, uint64_t nth) WAITS
 {
 	struct answer_maildrop_open drop = { 0 };
 	struct answer_maildrop_delete deleted = { 0 };
+	struct ask_maildrop_open ask = { .account = sign_in_as(f, ANNA) };
 	uint64_t indexes[MESSAGES];
 	size_t count = 0;
-	uint64_t anna = sign_in_as(f, ANNA);
 
-	for (uint64_t i = 0; i < MESSAGES; i++)
+	CHECK(store_maildrop_open(f->peer, &ask, &drop) == OK);
+	for (uint64_t i = first; i < end && i < drop.count; i++)
 		if (i % nth != nth - 1)
 			indexes[count++] = i;
-	CHECK(store_maildrop_open(f->peer, &(struct ask_maildrop_open){ .account = anna }, &drop) ==
-	      OK);
 	CHECK(store_maildrop_delete(f->peer,
 				    &(struct ask_maildrop_delete){ .drop = drop.drop,
 								   .indexes = { indexes, count } },
@@ -64,9 +66,14 @@ static void delete_but_every(struct fixture *f, uint64_t nth) WAITS
 	      OK);
 }
 
+static void delete_all(struct fixture *f) WAITS
+{
+	delete_range(f, 0, MESSAGES, KEEP_NONE);
+}
+
 static void thin_out(struct fixture *f) WAITS
 {
-	delete_but_every(f, 4);
+	delete_range(f, 0, MESSAGES, 4);
 }
 
 static size_t count_files(struct fixture *f)
@@ -203,27 +210,6 @@ static void a_check_that_takes_long_keeps_segments_for_a_while_only(void **state
 		.body = beside_a_check, .config_text = "segment_size = 1M\n", .simulated = true });
 }
 
-/* Of anna's messages as they are now, those from `first` up to `end`. */
-static void delete_range(struct fixture *f, uint64_t first, uint64_t end) WAITS
-{
-	struct answer_maildrop_open drop = { 0 };
-	struct answer_maildrop_delete deleted = { 0 };
-	struct ask_maildrop_open ask = { .account = sign_in_as(f, ANNA) };
-	uint64_t indexes[MESSAGES];
-	size_t count = 0;
-
-	CHECK(store_maildrop_open(f->peer, &ask, &drop) == OK);
-	for (uint64_t i = first; i < end && i < drop.count; i++)
-		indexes[count++] = i;
-	CHECK(store_maildrop_delete(f->peer,
-				    &(struct ask_maildrop_delete){ .drop = drop.drop,
-								   .indexes = { indexes, count } },
-				    &deleted) == OK);
-	CHECK(deleted.deleted == count);
-	CHECK(store_maildrop_close(f->peer, &(struct ask_maildrop_close){ .drop = drop.drop }) ==
-	      OK);
-}
-
 static void during_a_compaction(struct fixture *f) WAITS
 {
 	struct fiber_group group;
@@ -233,10 +219,10 @@ static void during_a_compaction(struct fixture *f) WAITS
 	CHECK(fiber_spawn(&group, "upkeep", keep_up, f->store, NULL) == OK);
 	CHECK(fiber_yield() == OK);
 	/* The second of the five files is mostly dead, and the others are whole. */
-	delete_range(f, 27, 50);
+	delete_range(f, 27, 50, KEEP_NONE);
 	while (!f->store->compacting)
 		CHECK(fiber_sleep(in_ms(1)) == OK);
-	delete_range(f, 0, MESSAGES);
+	delete_all(f);
 	CHECK(f->store->compacting);
 	CHECK(fiber_sleep(in_ms(60000)) == OK);
 	CHECK(count_files(f) == 1);
@@ -305,8 +291,8 @@ static void large(struct fixture *f) WAITS
 	CHECK(hand_one(f, 1, ANNA, "Subject: x\r\n\r\nx\r\n") == DELIVERY_DONE);
 	CHECK(hand_over(f, &h, out) == OK && out[0] == DELIVERY_DONE);
 	CHECK(hand_over(f, &next, out) == OK && out[0] == DELIVERY_DONE);
-	delete_range(f, 0, 1);
-	delete_range(f, 1, 2);
+	delete_range(f, 0, 1, KEEP_NONE);
+	delete_range(f, 1, 2, KEEP_NONE);
 	CHECK(store_compact(f->store, true, &result) == OK);
 	CHECK(result.bodies == 1 && result.segments == 1);
 	CHECK(is_large_body(f, h.body));
@@ -492,7 +478,7 @@ static void cut_short(struct fixture *f) WAITS
 	char path[400];
 
 	fill(f);
-	delete_but_every(f, SIZE_MAX);
+	delete_all(f);
 	snprintf(path, sizeof(path), "%s/bodies/00000002.seg", f->folder);
 	CHECK(unlink(path) == 0);
 	fixture_reopen(f);
